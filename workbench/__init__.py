@@ -1,0 +1,50 @@
+"""Steering Workbench: make, apply, measure and look at steering vectors.
+
+The public names are loaded when they are first asked for (PEP 562), so that `import workbench`
+is instant and a room's optional packages are needed only by those who use that room.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_ROOM_OF = {
+    "chat": "models",
+    "from_hf": "models",
+    "load_model": "models",
+    "known_models": "models",
+    "Ablate": "steering",
+    "Add": "steering",
+    "Clamp": "steering",
+    "Custom": "steering",
+    "Positions": "steering",
+    "SteeringVector": "steering",
+    "VectorSet": "steering",
+    "generate": "steering",
+    "log_prob": "steering",
+    "steer": "steering",
+    "stream": "steering",
+    "Example": "methods.one_shot",
+    "OneShotJob": "methods.one_shot",
+    "OneShotRun": "methods.one_shot",
+    "optimize": "methods.one_shot",
+    "optimize_batch": "methods.one_shot",
+    "random_vector": "methods",
+}
+
+__all__ = ["__version__", *_ROOM_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOM_OF:
+        value = getattr(import_module(f"{__name__}.{_ROOM_OF[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOM_OF})
