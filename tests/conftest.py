@@ -1,0 +1,125 @@
+"""Tiny random models of five architectures, and the embedded model once a session."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before torch is imported anywhere: shapes written in the package are checked in tests.
+from jaxtyping import install_import_hook
+
+install_import_hook("workbench", "beartype.beartype")
+
+import pytest
+import torch
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+WORDS = [f"w{i}" for i in range(90)]
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
+    "{% if add_generation_prompt %}<assistant> {% endif %}"
+)
+
+
+def make_tokenizer(folder: Path, bos: bool) -> PreTrainedTokenizerFast:
+    """A tokenizer of whole words; with `bos` it puts one before every text, as Llama's does."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    special = ["<pad>", "<s>", "</s>", "<unk>", "<user>", "<system>", "<assistant>"]
+    vocab = {word: i for i, word in enumerate([*special, *WORDS])}
+    core = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    core.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    if bos:
+        core.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    fast.save_pretrained(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def tiny_hf(kind: str, seed: int = 0) -> torch.nn.Module:
+    """A random Hugging Face model of one architecture: 4 layers, 32 wide, 97 tokens."""
+    import transformers as tf
+
+    common = {"vocab_size": 97, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 128,
+    }
+    configs = {
+        "llama": lambda: tf.LlamaConfig(num_key_value_heads=2, **sizes, **common),
+        "qwen3": lambda: tf.Qwen3Config(num_key_value_heads=2, head_dim=8, **sizes, **common),
+        "gemma3": lambda: tf.Gemma3TextConfig(
+            num_key_value_heads=2,
+            head_dim=8,
+            sliding_window=8,
+            layer_types=["sliding_attention", "full_attention"] * 2,
+            **sizes,
+            **common,
+        ),
+        "gpt_neox": lambda: tf.GPTNeoXConfig(**sizes, **common),
+        "gpt2": lambda: tf.GPT2Config(n_embd=32, n_layer=4, n_head=4, n_positions=128, **common),
+    }
+    torch.manual_seed(seed)
+    config = configs[kind]()
+    config._attn_implementation = "eager"
+    model = tf.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():  # larger weights than at initialization, so that edits are felt
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(4.0)
+    return model
+
+
+ARCHITECTURES = ["llama", "gpt2", "gemma3", "qwen3", "gpt_neox"]
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, PreTrainedTokenizerFast]:
+    """Tokenizers with and without a BOS of their own."""
+    return {
+        bos: make_tokenizer(tmp_path_factory.mktemp(f"tokenizer-{bos}"), bos)
+        for bos in (True, False)
+    }
+
+
+def boot(kind: str, tokenizers: dict[bool, PreTrainedTokenizerFast], seed: int = 0):
+    """A hooked tiny model; those of Llama's kind have a tokenizer that adds a BOS."""
+    from workbench.models import from_hf
+
+    return from_hf(tiny_hf(kind, seed), tokenizers[kind != "gpt2"], name=f"tiny-{kind}")
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def any_model(request: pytest.FixtureRequest, tokenizers):
+    """A tiny model of each architecture in turn, with its architecture's name."""
+    model = boot(request.param, tokenizers)
+    model.kind = request.param
+    return model
+
+
+@pytest.fixture
+def tiny(tokenizers):
+    """A tiny Llama."""
+    return boot("llama", tokenizers)
+
+
+@pytest.fixture(scope="session")
+def embedded():
+    """The embedded default model, shared by the session: leave it as you found it."""
+    from workbench.models import load_model
+
+    return load_model()

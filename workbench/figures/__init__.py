@@ -1,0 +1,24 @@
+"""Draw results: from a result to a Plotly figure, which is returned, never shown or written."""
+
+from workbench.figures import theme
+from workbench.figures.geometry import draw_cosine_geometry
+from workbench.figures.losses import draw_losses
+from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
+from workbench.figures.report import Report
+from workbench.figures.text import plain
+from workbench.figures.theme import CONFIG, themed
+from workbench.figures.tokens import draw_vector_lens
+
+__all__ = [
+    "CONFIG",
+    "Report",
+    "draw_cosine_geometry",
+    "draw_dose",
+    "draw_layer_strip",
+    "draw_losses",
+    "draw_rates",
+    "draw_vector_lens",
+    "plain",
+    "theme",
+    "themed",
+]

@@ -1,0 +1,132 @@
+"""Draw the losses of optimizations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import plotly.graph_objects as go
+
+from workbench.figures import theme
+from workbench.figures.text import columns, hover_text, tick_labels
+
+
+class Run(Protocol):
+    """What the figure asks of a run; `workbench.OneShotRun` has it."""
+
+    @property
+    def losses(self) -> Sequence[float]: ...
+
+    @property
+    def best_step(self) -> int: ...
+
+
+def draw_losses(
+    runs: Run | Iterable[Run] | Mapping[str, Run],
+    labels: Sequence[str] | None = None,
+    *,
+    log_y: bool = False,
+    target: float | None = None,
+    title: str = "Loss while optimizing",
+) -> go.Figure:
+    """Draw one line a run: the loss in nats before each step, its best step marked.
+
+    `runs`: one run, several, or a mapping from labels to runs. Labels default to a run's own
+    `label`, else its vector's, else "run i". Losses that are not finite, or not positive under
+    `log_y`, are gaps.
+    """
+    if isinstance(runs, Mapping):
+        names, listed = [str(name) for name in runs], list(runs.values())
+    else:
+        listed = [runs] if hasattr(runs, "losses") else list(runs)
+        names = [_label(run) or f"run {i}" for i, run in enumerate(listed, 1)]
+    if not listed:
+        raise ValueError("there are no runs to draw")
+    if labels is not None:
+        if len(labels) != len(listed):
+            raise ValueError(f"{len(labels)} labels for {len(listed)} runs")
+        names = list(labels)
+    shown = tick_labels(names, 22)
+    longest = max(2, *(len(run.losses) for run in listed))
+
+    figure = go.Figure()
+    for i, (run, name, short) in enumerate(zip(listed, names, shown, strict=True)):
+        losses = [_drawable(loss, log_y) for loss in run.losses]
+        colour = theme.PALETTE[i % len(theme.PALETTE)]
+        dash = theme.DASHES[i // len(theme.PALETTE) % len(theme.DASHES)]
+        whole = hover_text(name)
+        figure.add_scatter(
+            x=list(range(len(losses))),
+            y=losses,
+            mode="lines" if len(losses) > 1 else "markers",
+            name=short,
+            legendgroup=str(i),
+            line={"color": colour, "dash": dash, "width": 2},
+            connectgaps=False,
+            hovertemplate=f"{whole}<br>step %{{x}}: %{{y:.4g}} nats<extra></extra>",
+        )
+        best = int(run.best_step)
+        if 0 <= best < len(losses) and losses[best] is not None:
+            figure.add_scatter(
+                x=[best],
+                y=[losses[best]],
+                mode="markers",
+                legendgroup=str(i),
+                showlegend=False,
+                marker={"color": colour, "size": 11, "symbol": "star"},
+                hovertemplate=f"{whole}<br>best: step %{{x}}, %{{y:.4g}} nats<extra></extra>",
+            )
+    if target is not None and _drawable(target, log_y) is not None:
+        # A trace, not a line with an annotation: Plotly misplaces those on logarithmic axes.
+        figure.add_scatter(
+            x=[0, longest - 1],
+            y=[target, target],
+            mode="lines+text",
+            text=["", f"target {target:g}"],
+            textposition="top left",
+            textfont={"size": theme.CAPTION_SIZE, "color": theme.GREY},
+            line={"color": theme.LINE, "dash": "dash", "width": 1.3},
+            hovertemplate=f"target: {target:g} nats<extra></extra>",
+            showlegend=False,
+        )
+
+    pad = max(0.5, 0.02 * longest)
+    figure.update_xaxes(title={"text": "step"}, range=[-pad, longest - 1 + pad], zeroline=False)
+    figure.update_yaxes(title={"text": "loss (nats)"})
+    if log_y:
+        figure.update_yaxes(type="log", dtick=1, minor={"ticks": "", "showgrid": True})
+    else:
+        figure.update_yaxes(rangemode="tozero")
+    many = len(listed) > 1
+    caption = (
+        f"{len(listed)} {'runs' if many else 'run'}. Loss of the vector before each step, summed "
+        "over the tokens of the example's completions. Star: the best step."
+    )
+    return theme.finish(
+        figure,
+        title=title if many else f"{title}: {names[0]}" if _label(listed[0]) else title,
+        caption=caption,
+        plot_height=280,
+        left=62,
+        below=46,
+        legend=many,
+        legend_rows=_legend_rows(shown),
+    )
+
+
+def _label(run: Any) -> str:
+    """The run's own name, or its vector's."""
+    return getattr(run, "label", "") or getattr(getattr(run, "vector", None), "label", "") or ""
+
+
+def _drawable(value: float, log_y: bool) -> float | None:
+    """The number, or None where it has no place on the axis."""
+    value = float(value)
+    return value if math.isfinite(value) and (value > 0 or not log_y) else None
+
+
+def _legend_rows(labels: Sequence[str]) -> int:
+    """How many rows a legend of these labels takes in a figure 480 px wide."""
+    widest = max(columns(label) for label in labels) * 6.5 + 46
+    return -(-len(labels) // max(1, int(440 // widest)))

@@ -1,0 +1,255 @@
+"""What the workbench asks of a hooked model, and nothing more.
+
+Two kinds satisfy it: TransformerLens 4's `TransformerBridge` (also in 3.9) and TransformerLens
+3.9's `HookedTransformer`. Whatever differs between the two is written here once: how a forward
+pass is watched, how one is cached, where the residual stream is written. The other rooms never
+ask which kind they hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformer_lens.hook_points import HookPoint
+
+
+@runtime_checkable
+class HookedModel(Protocol):
+    """A decoder-only model with TransformerLens hook points."""
+
+    cfg: Any
+    tokenizer: Any
+    blocks: Any
+    hook_dict: dict[str, HookPoint]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def modules(self) -> Iterator[nn.Module]: ...
+
+
+def is_bridge(model: HookedModel) -> bool:
+    """Whether `model` wraps a Hugging Face module (`TransformerBridge`)."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    return isinstance(model, TransformerBridge)
+
+
+def n_layers(model: HookedModel) -> int:
+    """How many blocks the model has."""
+    return int(model.cfg.n_layers)
+
+
+def d_model(model: HookedModel) -> int:
+    """The width of the residual stream."""
+    return int(model.cfg.d_model)
+
+
+def device_of(model: HookedModel) -> torch.device:
+    """The device that tokens must be on."""
+    return next(iter(model.parameters())).device
+
+
+def dtype_of(model: HookedModel) -> torch.dtype:
+    """The weights' dtype; `cfg.dtype` may say otherwise on a bridge."""
+    return next(iter(model.parameters())).dtype
+
+
+def check_layer(model: HookedModel, layer: int) -> int:
+    """`layer` itself, if the model has it. Raises IndexError that names the range."""
+    if not 0 <= layer < n_layers(model):
+        raise IndexError(
+            f"layer {layer} is out of range: this model has {n_layers(model)} layers, "
+            f"0 to {n_layers(model) - 1}"
+        )
+    return layer
+
+
+# ---- Hook points ----
+
+
+def resid_pre(layer: int) -> str:
+    """The hook at the input of block `layer`."""
+    return f"blocks.{layer}.hook_resid_pre"
+
+
+def stream_writes(model: HookedModel) -> list[str]:
+    """Every hook whose output is written to the residual stream: embedding, attention, MLP.
+
+    `hook_attn_out` and `hook_mlp_out` stand behind a block's post-norms where it has some, so
+    what they carry is what is added. Editing `hook_resid_mid` would change only what the MLP
+    reads, and editing every `hook_resid_pre` would miss the attention-to-MLP path and the last
+    block's output.
+    """
+    written = [
+        f"blocks.{layer}.hook_{part}_out"
+        for layer in range(n_layers(model))
+        for part in ("attn", "mlp")
+    ]
+    known = model.hook_dict
+    return [resid_pre(0), *(name for name in written if name in known)]
+
+
+def hook_point(model: HookedModel, name: str) -> HookPoint:
+    """The hook point called `name`. Raises KeyError that says how names look."""
+    try:
+        return model.hook_dict[name]
+    except KeyError:
+        raise KeyError(
+            f"the model has no hook {name!r}; residual-stream hooks are called "
+            f"'blocks.0.hook_resid_pre' to 'blocks.{n_layers(model) - 1}.hook_resid_post'"
+        ) from None
+
+
+# ---- Watching forward passes ----
+
+
+@dataclass(frozen=True)
+class ForwardCall:
+    """What one forward pass was given.
+
+    `past` counts the columns already in the key-value cache; `attention_mask` covers those and
+    the new ones, 1 where a token is real.
+    """
+
+    batch: int
+    width: int
+    past: int
+    tokens: Int[Tensor, "batch pos"] | None
+    attention_mask: Int[Tensor, "batch total"] | None
+
+
+@contextmanager
+def watch_forwards(
+    model: HookedModel, on_call: Callable[[ForwardCall], None]
+) -> Iterator[None]:
+    """Call `on_call` before the first block of every forward pass inside the context."""
+    with ExitStack() as stack:
+        for module, hook in _watchers(model, on_call):
+            handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
+
+
+def _watchers(
+    model: HookedModel, on_call: Callable[[ForwardCall], None]
+) -> list[tuple[nn.Module, Callable[..., None]]]:
+    if is_bridge(model):
+
+        def before_hf(module: nn.Module, args: tuple, kwargs: dict) -> None:
+            tokens = args[0] if args else kwargs.get("input_ids")
+            shaped = tokens if tokens is not None else kwargs["inputs_embeds"]
+            mask = kwargs.get("attention_mask")
+            cache = kwargs.get("past_key_values")
+            on_call(
+                ForwardCall(
+                    batch=shaped.shape[0],
+                    width=shaped.shape[1],
+                    past=int(cache.get_seq_length()) if cache is not None else 0,
+                    tokens=tokens,
+                    attention_mask=mask if _is_padding_mask(mask) else None,
+                )
+            )
+
+        return [(model.original_model, before_hf)]  # type: ignore[attr-defined]
+
+    tokens_seen: list[Tensor] = []
+
+    def before_embed(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        tokens_seen[:] = [args[0]]
+
+    def before_first_block(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        residual, entry = args[0], kwargs.get("past_kv_cache_entry")
+        mask = kwargs.get("attention_mask")
+        tokens = tokens_seen.pop() if tokens_seen else None
+        on_call(
+            ForwardCall(
+                batch=residual.shape[0],
+                width=residual.shape[1],
+                past=int(entry.past_keys.shape[1]) if entry is not None else 0,
+                tokens=tokens,
+                attention_mask=mask if _is_padding_mask(mask) else None,
+            )
+        )
+
+    return [(model.embed, before_embed), (model.blocks[0], before_first_block)]  # type: ignore[attr-defined]
+
+
+def _is_padding_mask(mask: Any) -> bool:
+    """Whether it is a plain (batch, total) mask rather than a 4-D one or one per layer type."""
+    return isinstance(mask, Tensor) and mask.ndim == 2
+
+
+# ---- Running ----
+
+
+def logits(
+    model: HookedModel,
+    tokens: Int[Tensor, "batch pos"],
+    attention_mask: Int[Tensor, "batch pos"] | None = None,
+) -> Float[Tensor, "batch pos d_vocab"]:
+    """Logits of every position; rows may be padded on either side where a mask says so."""
+    return model(tokens, attention_mask=attention_mask, return_type="logits")
+
+
+class CachedForward:
+    """Forward passes that remember: each call is given only the new tokens.
+
+    Knows nothing of sampling. One object serves one batch from its prompt to its end.
+    """
+
+    def __init__(self, model: HookedModel):
+        self.model = model
+        self._cache: Any = None
+
+    def __call__(
+        self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
+    ) -> Float[Tensor, "batch d_vocab"]:
+        """Logits after the last of `tokens`; the mask covers everything seen so far."""
+        if is_bridge(self.model):
+            out, self._cache = self.model(
+                tokens,
+                attention_mask=attention_mask,
+                past_key_values=self._cache,
+                use_cache=True,
+                return_type="logits_and_cache",
+            )
+            return out[:, -1]
+        if self._cache is None:
+            from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+            self._cache = TransformerLensKeyValueCache.init_cache(
+                self.model.cfg, tokens.device, tokens.shape[0]
+            )
+        new = attention_mask[:, -tokens.shape[1] :]  # a HookedTransformer's cache keeps the rest
+        out = self.model(
+            tokens, attention_mask=new, past_kv_cache=self._cache, return_type="logits"
+        )
+        return out[:, -1]
+
+
+@contextmanager
+def undisturbed(model: HookedModel) -> Iterator[None]:
+    """Weights frozen and dropout off inside; every flag as it was found afterwards."""
+    modules = set(model.modules())
+    if is_bridge(model):
+        modules |= set(model.original_model.modules())  # type: ignore[attr-defined]
+    parameters = {p for module in modules for p in module.parameters(recurse=False)}
+    training = [(module, module.training) for module in modules]
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    try:
+        for module in modules:
+            module.training = False
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, was in training:
+            module.training = was
+        for parameter in trainable:
+            parameter.requires_grad_(True)

@@ -1,0 +1,157 @@
+"""Get a hooked model: by known name, hub id, local folder, or from an object in hand."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedTokenizerBase as Tokenizer
+
+from workbench.models.converted import load_packaged
+from workbench.models.identity import LoadFacts, remember
+from workbench.models.known import KNOWN, nearest_names
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_model(
+    name: str = "smollm2-135m-instruct",
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device = "auto",
+    *,
+    compatibility_mode: bool = False,
+    revision: str | None = None,
+    **boot_options: Any,
+) -> TransformerBridge:
+    """A hooked model, by a known short name, a hub id, or a local Hugging Face folder.
+
+    Weights stay as they are (raw basis) unless `compatibility_mode` asks TransformerLens to fold
+    norms and centre weights: vectors of the two bases do not mix. `device="auto"` takes CUDA
+    where there is one. `boot_options` (`device_map`, `n_devices`, ...) go to TransformerLens.
+
+    Raises ValueError for a name that is nothing, with the nearest known ones; ModelFetchError
+    where a packaged model cannot be fetched. Never runs code that comes with a model.
+    """
+    dtype = _dtype(dtype)
+    if name in KNOWN:
+        if revision is not None:
+            raise ValueError(f"{name} is one fixed file: it has no revision to choose")
+        hf_model, tokenizer = load_packaged(KNOWN[name], dtype)
+        shown, revision = name, KNOWN[name].gguf_sha256[:12]
+    else:
+        hf_model, tokenizer = _from_pretrained(name, dtype, revision)
+        shown = Path(name).resolve().name if Path(name).is_dir() else name
+        revision = revision or getattr(hf_model.config, "_commit_hash", None)
+    return from_hf(
+        hf_model,
+        tokenizer,
+        name=shown,
+        revision=revision,
+        device=device,
+        compatibility_mode=compatibility_mode,
+        **boot_options,
+    )
+
+
+def from_hf(
+    hf_model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    *,
+    name: str | None = None,
+    revision: str | None = None,
+    device: str | torch.device | Literal["auto"] | None = None,
+    compatibility_mode: bool = False,
+    **boot_options: Any,
+) -> TransformerBridge:
+    """Wrap a Hugging Face model in hand, in place: weights are shared, not copied.
+
+    After wrapping, `hf_model` cannot be saved any more and runs slower: save it first. It stays
+    on its device unless one is given.
+    """
+    if hf_model.config.architectures is None:  # a model built from a config has none
+        hf_model.config.architectures = [type(hf_model).__name__]
+    name = name or hf_model.config._name_or_path or type(hf_model).__name__
+    facts = LoadFacts(
+        name=name,
+        revision=revision,
+        adds_bos=_adds_bos(tokenizer),
+        stop_ids=_stop_ids(hf_model, tokenizer),
+    )
+    target = hf_model.device if device is None else _device(device)
+    hf_model.eval()
+    with tempfile.TemporaryDirectory() as folder:
+        if not _has_path(tokenizer):  # TransformerLens makes it anew from its files
+            tokenizer.save_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = TransformerBridge.boot_transformers(
+            name,
+            hf_model=hf_model if boot_options.get("device_map") else hf_model.to(target),
+            tokenizer=tokenizer,
+            device=target,
+            dtype=hf_model.dtype,
+            **boot_options,
+        )
+    if compatibility_mode:
+        model.enable_compatibility_mode()
+    remember(model, facts)
+    return model
+
+
+def _from_pretrained(
+    name: str, dtype: torch.dtype, revision: str | None
+) -> tuple[PreTrainedModel, Tokenizer]:
+    """Model and tokenizer of a hub id or folder, or a ValueError that says what was tried."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        hf_model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=dtype)
+    except (OSError, ValueError) as error:
+        if Path(name).is_dir():
+            where = f"the folder {name!r} does not hold a model that transformers can read"
+        else:
+            near = nearest_names(name)
+            hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+            where = (
+                f"{name!r} is not a known name{hint}, not a folder here, and the hub did not give "
+                f"it. Known names: {', '.join(KNOWN)}"
+            )
+        raise ValueError(f"{where}. transformers says: {_first_line(error)}") from error
+    return hf_model, tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    if isinstance(dtype, torch.dtype):
+        return dtype
+    if dtype not in DTYPES:
+        raise ValueError(f"unknown dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def _device(device: str | torch.device) -> torch.device:
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def _adds_bos(tokenizer: Tokenizer) -> bool:
+    """Whether the tokenizer itself puts a BOS before a text."""
+    bos = tokenizer.bos_token_id
+    return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
+
+
+def _stop_ids(hf_model: PreTrainedModel, tokenizer: Tokenizer) -> tuple[int, ...]:
+    """The tokens that end an answer: chat models often list more than the tokenizer's EOS."""
+    configured = getattr(hf_model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({int(i) for i in [*listed, tokenizer.eos_token_id] if i is not None}))
+
+
+def _has_path(tokenizer: Tokenizer) -> bool:
+    return bool(tokenizer.init_kwargs.get("name_or_path"))

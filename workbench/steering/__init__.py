@@ -1,0 +1,32 @@
+"""Edit the residual stream while a model runs: vectors, interventions, positions, generation."""
+
+from workbench.steering.generation import Generation, StreamedToken, generate, stream
+from workbench.steering.hooks import apply_edits, steer
+from workbench.steering.interventions import Ablate, Add, Clamp, Custom, Edit, Intervention
+from workbench.steering.positions import Positions, TokenWindow
+from workbench.steering.provenance import Provenance
+from workbench.steering.scoring import LogProbs, log_prob
+from workbench.steering.vector import SteeringVector
+from workbench.steering.vector_set import VectorSet
+
+__all__ = [
+    "Ablate",
+    "Add",
+    "Clamp",
+    "Custom",
+    "Edit",
+    "Generation",
+    "Intervention",
+    "LogProbs",
+    "Positions",
+    "Provenance",
+    "SteeringVector",
+    "StreamedToken",
+    "TokenWindow",
+    "VectorSet",
+    "apply_edits",
+    "generate",
+    "log_prob",
+    "steer",
+    "stream",
+]

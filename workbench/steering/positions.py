@@ -1,0 +1,274 @@
+"""Which tokens an intervention edits: declared once, and the same everywhere.
+
+A `TokenWindow` says what one forward pass sees: which of a row's tokens its columns are, where
+the prompt ends, what is padding. `Positions` turns it into a mask. So training, scoring and
+cached generation ask the same question of the same object, and nobody counts columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from workbench.models.hooked import ForwardCall, HookedModel
+from workbench.models.text import pad_id
+
+Kind = Literal["all", "prompt", "completion", "last", "span", "tokens", "mask"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenWindow:
+    """The tokens that one forward pass sees.
+
+    `index` is each column's place among its row's real tokens, -1 on padding. `lengths` is the
+    length of each row's whole text; None while decoding, when it is not known yet.
+    """
+
+    index: Int[Tensor, "batch pos"]
+    prompt_lengths: Int[Tensor, " batch"]
+    lengths: Int[Tensor, " batch"] | None
+    tokens: Int[Tensor, "batch pos"] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Token positions, made with `all()`, `prompt()`, `completion()`, `last(k)` and so on."""
+
+    kind: Kind
+    start: int | None = None
+    stop: int | None = None
+    chosen: tuple[int | str, ...] = ()
+    own: Bool[Tensor, "*batch pos"] | None = None
+
+    # ---- Making one ----
+
+    @classmethod
+    def all(cls) -> Positions:
+        """Every token."""
+        return cls("all")
+
+    @classmethod
+    def prompt(cls) -> Positions:
+        """The prompt's tokens."""
+        return cls("prompt")
+
+    @classmethod
+    def completion(cls) -> Positions:
+        """The tokens after the prompt."""
+        return cls("completion")
+
+    @classmethod
+    def last(cls, k: int = 1) -> Positions:
+        """The last k tokens of the prompt."""
+        if k < 1:
+            raise ValueError(f"last(k) needs k of 1 or more, got {k}")
+        return cls("last", start=k)
+
+    @classmethod
+    def span(cls, start: int | None, stop: int | None = None) -> Positions:
+        """A Python slice over the tokens of prompt and completion, padding not counted.
+
+        A negative bound counts from the end of the whole text, so it needs a text that is known.
+        """
+        return cls("span", start=start, stop=stop)
+
+    @classmethod
+    def at_tokens(cls, tokens: int | str | Sequence[int | str]) -> Positions:
+        """Wherever one of these tokens stands: ids, or texts that are one token each."""
+        chosen = (tokens,) if isinstance(tokens, int | str) else tuple(tokens)
+        if not chosen:
+            raise ValueError("at_tokens needs at least one token")
+        return cls("tokens", chosen=chosen)
+
+    @classmethod
+    def mask(cls, own: Bool[Tensor, "*batch pos"]) -> Positions:
+        """A Bool tensor of one's own over each row's real tokens: (pos) or (batch, pos).
+
+        Tokens beyond its width are not edited.
+        """
+        own = torch.as_tensor(own)
+        if own.dtype != torch.bool or own.ndim not in (1, 2):
+            raise ValueError(
+                f"positions as a tensor must be Bool of shape (pos) or (batch, pos); "
+                f"got {own.dtype} of shape {tuple(own.shape)}"
+            )
+        return cls("mask", own=own)
+
+    @classmethod
+    def of(cls, positions: Positions | Tensor) -> Positions:
+        """Positions as given, or a Bool tensor as positions."""
+        return positions if isinstance(positions, Positions) else cls.mask(positions)
+
+    # ---- Using one ----
+
+    @property
+    def needs_whole_text(self) -> bool:
+        """Whether it counts from the end of a text, so that it cannot be used while decoding."""
+        return self.kind == "span" and any(
+            bound is not None and bound < 0 for bound in (self.start, self.stop)
+        )
+
+    def bound_to(self, model: HookedModel) -> Positions:
+        """The same positions with token texts turned into ids.
+
+        Raises ValueError for a text that is several tokens.
+        """
+        if not any(isinstance(token, str) for token in self.chosen):
+            return self
+        return replace(self, chosen=tuple(_token_id(model, token) for token in self.chosen))
+
+    def taking(self, rows: Sequence[int]) -> Positions:
+        """The same positions for some rows of a batch."""
+        if self.own is None or self.own.ndim == 1:
+            return self
+        return replace(self, own=self.own[list(rows)])
+
+    def within(self, window: TokenWindow) -> Bool[Tensor, "batch pos"] | None:
+        """Which columns of `window` are edited; None for every one.
+
+        Editing padding changes nothing that is read, so `all` needs no mask.
+        """
+        index = window.index
+        if self.kind == "all":
+            return None
+        real = index >= 0
+        ends = window.prompt_lengths[:, None]
+        if self.kind == "prompt":
+            return real & (index < ends)
+        if self.kind == "completion":
+            return index >= ends
+        if self.kind == "last":
+            return real & (index >= ends - int(self.start or 1)) & (index < ends)
+        if self.kind == "span":
+            return real & self._in_span(window)
+        if self.kind == "tokens":
+            if window.tokens is None:
+                raise ValueError("positions at tokens need token ids, but this pass has none")
+            chosen = torch.tensor(self.chosen, device=index.device)
+            return real & torch.isin(window.tokens, chosen)
+        return real & self._own_at(index)
+
+    def _in_span(self, window: TokenWindow) -> Bool[Tensor, "batch pos"]:
+        if self.needs_whole_text and window.lengths is None:
+            raise ValueError(
+                f"{self} counts from the end of the text, which is not known while decoding: "
+                "use Positions.last(k) for the end of the prompt"
+            )
+
+        def absolute(bound: int) -> int | Int[Tensor, "batch 1"]:
+            if bound >= 0:
+                return bound
+            assert window.lengths is not None
+            return window.lengths[:, None] + bound
+
+        inside = torch.ones_like(window.index, dtype=torch.bool)
+        if self.start is not None:
+            inside &= window.index >= absolute(self.start)
+        if self.stop is not None:
+            inside &= window.index < absolute(self.stop)
+        return inside
+
+    def _own_at(self, index: Int[Tensor, "batch pos"]) -> Bool[Tensor, "batch pos"]:
+        assert self.own is not None
+        own = self.own.to(index.device)
+        if own.ndim == 2 and own.shape[0] != index.shape[0]:
+            raise ValueError(
+                f"the positions tensor has {own.shape[0]} rows, the batch has {index.shape[0]} "
+                "(axis batch)"
+            )
+        own = own.expand(index.shape[0], -1)
+        covered = (index >= 0) & (index < own.shape[1])
+        return covered & own.gather(1, index.clamp(0, own.shape[1] - 1))
+
+    def __str__(self) -> str:
+        if self.kind == "last":
+            return f"last({self.start})"
+        if self.kind == "span":
+            return f"span({self.start}, {self.stop})"
+        if self.kind == "tokens":
+            return f"at_tokens({', '.join(map(repr, self.chosen))})"
+        if self.own is not None:
+            return f"mask of shape {tuple(self.own.shape)}, {int(self.own.sum())} true"
+        return self.kind
+
+    def __repr__(self) -> str:
+        return f"Positions<{self}>"
+
+
+def _token_id(model: HookedModel, token: int | str) -> int:
+    if isinstance(token, int):
+        return token
+    ids = model.tokenizer(token, add_special_tokens=False)["input_ids"]
+    if len(ids) != 1:
+        pieces = [model.tokenizer.decode([i]) for i in ids]
+        raise ValueError(
+            f"at_tokens takes texts of one token; {token!r} is {len(ids)} tokens: {pieces}. "
+            "Name the one you mean, or give ids"
+        )
+    return int(ids[0])
+
+
+class WindowTracker:
+    """Follows a model's forward passes and keeps the window of the present one.
+
+    A pass with an empty cache starts new texts: all of it is prompt, unless `prompt_lengths` says
+    how long each row's prompt is. Passes with a filled cache are the completion.
+    """
+
+    def __init__(
+        self, model: HookedModel, prompt_lengths: Int[Tensor, " batch"] | None = None
+    ):
+        self._pad = pad_id(model) if model.tokenizer is not None else None
+        self._given = prompt_lengths
+        self._prompt_lengths: Int[Tensor, " batch"] | None = None
+        self.window: TokenWindow | None = None
+
+    def see(self, call: ForwardCall) -> None:
+        """Take note of a forward pass that is about to run."""
+        mask = self._mask(call)
+        lengths = mask.sum(-1)
+        if call.past == 0 or self._given is not None:
+            self._prompt_lengths = self._declared(call.batch, lengths)
+        prompt_lengths = self._prompt_lengths
+        if prompt_lengths is None or prompt_lengths.shape[0] != call.batch:
+            prompt_lengths = lengths - call.width  # a cache filled before the context began
+        index = (mask.cumsum(-1) - 1).masked_fill(mask == 0, -1)
+        self.window = TokenWindow(
+            index=index[:, call.past :],
+            prompt_lengths=prompt_lengths,
+            lengths=lengths if call.past == 0 else None,
+            tokens=call.tokens,
+        )
+
+    def _declared(
+        self, batch: int, lengths: Int[Tensor, " batch"]
+    ) -> Int[Tensor, " batch"]:
+        if self._given is None:
+            return lengths
+        if self._given.shape[0] != batch:
+            raise ValueError(
+                f"prompt_lengths has {self._given.shape[0]} entries, the batch has {batch} rows"
+            )
+        return self._given.to(lengths.device)
+
+    def _mask(self, call: ForwardCall) -> Int[Tensor, "batch total"]:
+        """1 where a token is real. Where no mask was given, as TransformerLens would count.
+
+        Trailing pad tokens of a batch are padding as far as some rows have more of them than the
+        row that has fewest: padding to the longest leaves the longest row without any.
+        """
+        if call.attention_mask is not None:
+            return call.attention_mask.long()
+        device = call.tokens.device if call.tokens is not None else None
+        mask = torch.ones(call.batch, call.past + call.width, dtype=torch.long, device=device)
+        if call.past == 0 and call.batch > 1 and call.tokens is not None and self._pad is not None:
+            is_pad = (call.tokens == self._pad).long()
+            trailing = is_pad.flip(-1).cumprod(-1).sum(-1)
+            real = call.width - (trailing - trailing.min())
+            mask = (torch.arange(call.width, device=device) < real[:, None]).long()
+        return mask
