@@ -164,7 +164,7 @@ def through_final_norm(
 
 
 def visible_token(tokenizer: Any, token_id: int) -> str:
-    """The token's text with nothing invisible: "␠" for outer spaces, escapes for the rest.
+    """The token's text with nothing invisible: "␣" for outer spaces, escapes for the rest.
 
     Pieces of characters that cannot be decoded alone are shown as the tokenizer spells them, ids
     without a token as "⟨id⟩".
@@ -179,10 +179,10 @@ def visible_token(tokenizer: Any, token_id: int) -> str:
         text = piece
     core = text.strip(" ")
     if not core:
-        return "␠" * len(text)
+        return "␣" * len(text)
     before, after = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
     core = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in core)
-    return "␠" * before + core + "␠" * after
+    return "␣" * before + core + "␣" * after
 
 
 def _tokens(

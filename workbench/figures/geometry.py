@@ -37,7 +37,6 @@ def draw_cosine_geometry(
         for i in order
     ]
     pairs = [[f"{row}<br><br>{column}" for column in whole] for row in whole]
-    cells = [[_cell(value, n) for value in row] for row in matrix]
 
     figure = go.Figure(
         go.Heatmap(
@@ -48,24 +47,23 @@ def draw_cosine_geometry(
             zmax=1,
             zmid=0,
             colorscale=theme.DIVERGING,
-            xgap=1,
-            ygap=1,
-            text=cells if n <= _VALUES_UP_TO else None,
-            texttemplate="%{text}" if n <= _VALUES_UP_TO else None,
-            textfont={"size": 12 if n <= 6 else 10 if n <= 9 else 9},
+            xgap=1 if n <= 20 else 0,
+            ygap=1 if n <= 20 else 0,
             customdata=pairs,
             hovertemplate="cosine %{z:.3f}<br><br>%{customdata}<extra></extra>",
             hoverongaps=False,
             colorbar={
                 "title": {"text": "cosine", "side": "right"},
-                "tickvals": [-1, -0.5, 0, 0.5, 1],
-                "ticktext": [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"],
+                "tickvals": [-1, 0, 1],
+                "ticktext": [f"{MINUS}1", "0", "1"],
                 "len": 1.0,
                 "xpad": 6,
                 "ypad": 0,
             },
         )
     )
+    if n <= _VALUES_UP_TO:
+        _add_values(figure, matrix)
     ticks = {"tickmode": "array", "tickvals": list(range(n)), "showgrid": False, "zeroline": False}
     figure.update_xaxes(ticktext=across, range=[-0.5, n - 0.5], tickangle=0, **ticks)
     figure.update_yaxes(ticktext=shown, range=[n - 0.5, -0.5], **ticks)
@@ -96,6 +94,26 @@ def draw_cosine_geometry(
         left=theme.left_margin(shown),
         right=70,
         below=28,
+    )
+
+
+def _add_values(figure: go.Figure, matrix: np.ndarray) -> None:
+    """Write each cell's value on it, in ink that stands out from the cell's colour.
+
+    As a trace of its own: a heatmap's text has one colour, chosen by Plotly and often faint.
+    """
+    n = len(matrix)
+    figure.add_scatter(
+        x=list(range(n)) * n,
+        y=[i for i in range(n) for _ in range(n)],
+        mode="text",
+        text=[_cell(value, n) for value in matrix.flat],
+        textfont={
+            "size": 12 if n <= 6 else 10 if n <= 9 else 9,
+            "color": ["#ffffff" if abs(value) > 0.6 else "#1f2933" for value in matrix.flat],
+        },
+        hoverinfo="skip",
+        showlegend=False,
     )
 
 

@@ -144,9 +144,9 @@ def _caption(sizes: set[int], levels: set[float]) -> str:
     size = ""
     if sizes:
         span = f"{min(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
-        size = f"n = {span} answers a rate. "
+        size = f"Each rate: n = {span} answers. "
     level = f"{levels.pop():.0%} " if len(levels) == 1 else ""
-    return f"{size}Intervals: {level}Wilson."
+    return f"{size}Bars and bands: {level}Wilson intervals."
 
 
 def _distance(low: float | None, high: float | None) -> float | None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 
 from workbench.figures import theme
-from workbench.figures.text import columns, hover_text, tick_labels
+from workbench.figures.text import hover_text, tick_labels
 
 
 class Run(Protocol):
@@ -72,6 +72,7 @@ def draw_losses(
                 x=[best],
                 y=[losses[best]],
                 mode="markers",
+                cliponaxis=False,
                 legendgroup=str(i),
                 showlegend=False,
                 marker={"color": colour, "size": 11, "symbol": "star"},
@@ -110,8 +111,7 @@ def draw_losses(
         plot_height=280,
         left=62,
         below=46,
-        legend=many,
-        legend_rows=_legend_rows(shown),
+        legend=shown if many else (),
     )
 
 
@@ -124,9 +124,3 @@ def _drawable(value: float, log_y: bool) -> float | None:
     """The number, or None where it has no place on the axis."""
     value = float(value)
     return value if math.isfinite(value) and (value > 0 or not log_y) else None
-
-
-def _legend_rows(labels: Sequence[str]) -> int:
-    """How many rows a legend of these labels takes in a figure 480 px wide."""
-    widest = max(columns(label) for label in labels) * 6.5 + 46
-    return -(-len(labels) // max(1, int(440 // widest)))

@@ -67,6 +67,7 @@ def draw_rates(
             x=[rate.rate for _, _, rate in points],
             y=[y for y, _, _ in points],
             mode="markers",
+            cliponaxis=False,
             name=group,
             marker={"color": colour, "symbol": symbol, "size": 9},
             error_x=error_bars([rate for _, _, rate in points], colour),
@@ -95,7 +96,7 @@ def draw_rates(
         left=theme.left_margin(shown),
         right=64,
         below=46,
-        legend=len(used) > 1,
+        legend=list(used) if len(used) > 1 else (),
     )
 
 
@@ -162,8 +163,7 @@ def draw_dose(
         plot_height=270,
         left=70,
         below=46,
-        legend=bool(controls),
-        legend_rows=1 + sum(len(name) for name in names) // 45,
+        legend=["steered", *names] if names else (),
     )
 
 
@@ -234,6 +234,7 @@ def draw_layer_strip(
     figure.update_xaxes(tickvals=ticks[::step], zeroline=False)
     figure.update_xaxes(title={"text": "layer (input of the block)"}, row=len(heights), col=1)
     figure.update_yaxes(title={"text": f"share of {measure}"}, row=1, col=1, **_PERCENT)
+    figure.update_yaxes(zeroline=False, row=1, col=1)
     caption = frame_caption(frame, unsteered)
     if with_loss:
         caption += " Below: the loss of each layer's vector on its own example."
@@ -244,7 +245,7 @@ def draw_layer_strip(
         plot_height=380 if with_loss else 260,
         left=70,
         below=46,
-        legend=unsteered is not None,
+        legend=["steered", "unsteered"] if unsteered is not None else (),
     )
 
 

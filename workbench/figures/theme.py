@@ -40,7 +40,7 @@ LINE = "rgba(127, 137, 148, 0.90)"
 
 FONT = "Inter, 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 TITLE_SIZE, TEXT_SIZE, CAPTION_SIZE = 15, 12, 11
-CAPTION_COLUMNS, TITLE_COLUMNS = 80, 56  # what fits in a figure 480 px wide
+CAPTION_COLUMNS, TITLE_COLUMNS = 80, 50  # what fits in a figure 480 px wide
 MARGIN = 14
 
 CONFIG: dict[str, Any] = {
@@ -82,7 +82,7 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
             "plot_bgcolor": paper,
             "font": {"family": FONT, "size": TEXT_SIZE, "color": ink},
             "title": {
-                "font": {"size": TITLE_SIZE},
+                "font": {"size": TITLE_SIZE, "weight": 600},
                 "x": 0,
                 "xref": "container",
                 "xanchor": "left",
@@ -110,6 +110,7 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
                 "y": 1,
                 "yanchor": "bottom",
                 "title": {"text": ""},
+                "tracegroupgap": 0,
                 "bgcolor": "rgba(0, 0, 0, 0)",
             },
             # Here, not only in CONFIG: a notebook's own renderer does not read CONFIG.
@@ -154,6 +155,12 @@ def left_margin(labels: Sequence[str], title: bool = False) -> int:
     return round(widest * TEXT_SIZE * 0.56) + 14 + (20 if title else 0)
 
 
+def _legend_rows(labels: Sequence[str], width: int) -> int:
+    """How many rows Plotly sets these names in: all entries get the widest one's room."""
+    widest = max(columns(html.unescape(label)) for label in labels) * TEXT_SIZE * 0.5 + 48
+    return -(-len(labels) // max(1, int(width // widest)))
+
+
 def finish(
     figure: go.Figure,
     *,
@@ -163,25 +170,25 @@ def finish(
     left: int = 60,
     right: int = MARGIN + 6,
     below: int = 46,
-    legend: bool = False,
-    legend_rows: int = 1,
+    legend: Sequence[str] = (),
 ) -> go.Figure:
     """Give the figure its template, title, caption and size; all texts are plain text.
 
     The width stays free. Pixels: `plot_height` is the plot's own height, `left` and `right` its
-    margins, `below` what tick labels and axis title take under it. Title and caption are kept in
-    `layout.meta`, so that a report can set them as text of the page (`without_frame`).
+    margins, `below` what tick labels and axis title take under it. `legend` lists the names that
+    a legend above the plot shows; its rows are reckoned for half width. Title and caption are
+    kept in `layout.meta`, so that a report can set them as text of the page (`without_frame`).
     """
     title_lines = [plain(line) for line in wrap(title, TITLE_COLUMNS)]
     caption_lines = [plain(line) for line in wrap(caption, CAPTION_COLUMNS)]
     title_height = 18 * len(title_lines) + MARGIN
     caption_height = 15 * len(caption_lines) + 8 if caption else 0
-    legend_height = 20 * legend_rows + 4 if legend else 0
+    legend_height = 20 * _legend_rows(legend, 480 - left - right) + 4 if legend else 0
     top, bottom = title_height + legend_height + 10, below + caption_height + 6
     figure.update_layout(
         template="workbench_light",
         title={"text": "<br>".join(title_lines)},
-        showlegend=legend,
+        showlegend=bool(legend),
         height=plot_height + top + bottom,
         margin={"l": left, "r": right, "t": top, "b": bottom},
         meta={
@@ -191,8 +198,6 @@ def finish(
             "caption_height": caption_height,
         },
     )
-    if legend:
-        figure.update_layout(legend={"xref": "container", "x": 0})
     if caption:
         figure.add_annotation(
             name="caption",

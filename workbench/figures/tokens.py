@@ -65,7 +65,7 @@ def draw_vector_lens(lens: VectorLens, *, title: str | None = None) -> go.Figure
         f"Direct path of the layer {lens.layer} vector through the final norm's weight and the "
         f"unembedding, {lens.n_vocab:,} tokens. Grey: within the largest |z| of a random vector "
         f"of equal norm, {band:.1f} on average (95% {lens.random_low:.1f} to "
-        f"{lens.random_high:.1f}, {lens.n_random} vectors). ␠: space."
+        f"{lens.random_high:.1f}, {lens.n_random} vectors). ␣: space."
     )
     return theme.finish(
         figure,
@@ -74,5 +74,5 @@ def draw_vector_lens(lens: VectorLens, *, title: str | None = None) -> go.Figure
         plot_height=max(row * 18, 120),
         left=theme.left_margin(shown),
         below=46,
-        legend=True,
+        legend=["promotes", "suppresses"],
     )

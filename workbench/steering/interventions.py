@@ -233,12 +233,8 @@ class Custom:
         return replace(self, positions=Positions.of(self.positions).taking(rows))
 
 
-Steering = (
-    Intervention
-    | HookFunction
-    | tuple[str, HookFunction]
-    | Iterable["Intervention | HookFunction | tuple[str, HookFunction]"]
-)
+# One of these, or any nesting of lists of them.
+Steering = Intervention | HookFunction | tuple[str, HookFunction] | Iterable[Any]
 
 
 def as_interventions(steering: Steering) -> list[Intervention]:

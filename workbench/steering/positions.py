@@ -86,7 +86,7 @@ class Positions:
         return cls("tokens", chosen=chosen)
 
     @classmethod
-    def mask(cls, own: Bool[Tensor, "*batch pos"]) -> Positions:
+    def mask(cls, own: Tensor) -> Positions:
         """A Bool tensor of one's own over each row's real tokens: (pos) or (batch, pos).
 
         Tokens beyond its width are not edited.
