@@ -1,4 +1,4 @@
-"""The kept folder: its logic on a tiny model with a reader of our own, its content on the real one."""
+"""The kept folder: its logic with a tiny model and reader, its content with the real one."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_without_room_the_gguf_is_read_with_one_warning(
         else:
             patch.setattr(packaged.FileLock, "acquire", read_only)
         with pytest.warns(UserWarning, match="tiny-model is read from its GGUF") as warned:
-            model, tokenizer = pair = load_packaged(known, torch.bfloat16)
+            _, tokenizer = pair = load_packaged(known, torch.bfloat16)
     assert_is_the_tiny_model(pair, torch.bfloat16)
     (warning,) = warned
     assert "Free 100 MB there, or set WORKBENCH_CACHE" in str(warning.message)
@@ -302,7 +302,8 @@ def test_the_kept_folder_equals_what_the_gguf_loader_reads() -> None:
     assert model.config.num_hidden_layers == known.layers
     assert model.config.hidden_size == known.d_model
     ours, theirs = model.config.to_dict(), read_model.config.to_dict()
-    assert ours == theirs
+    where_from = {"_name_or_path", "architectures"}  # the GGUF loader leaves the latter out
+    assert {key for key in ours | theirs if ours.get(key) != theirs.get(key)} <= where_from
     assert model.generation_config.to_dict() == read_model.generation_config.to_dict()
 
     assert tokenizer.get_vocab() == read_tokenizer.get_vocab()

@@ -7,6 +7,7 @@ import workbench as wb
 from tests.conftest import boot, tiny_hf
 from workbench.models.hooked import resid_pre
 from workbench.steering import Provenance
+from workbench.steering.interventions import as_interventions
 from workbench.steering.operators import ablate, add, clamp
 
 TOKENS = torch.tensor([[1, 20, 30, 40, 50, 60], [1, 21, 31, 41, 51, 61]])
@@ -232,8 +233,8 @@ def test_errors_say_what_was_wrong(tiny, tokenizers):
             tiny(TOKENS)
     with pytest.raises(IndexError, match="0 to 3"), wb.steer(tiny, wb.Ablate(v, layers=9)):
         tiny(TOKENS)
-    with pytest.raises(TypeError, match="use Add"), wb.steer(tiny, v):
-        tiny(TOKENS)
+    with pytest.raises(TypeError, match="use Add"):
+        as_interventions([v])
     made_here = wb.SteeringVector(v.values, 1, Provenance.of("test", tiny))
     other = boot("qwen3", tokenizers)
     with pytest.raises(ValueError, match="rebind"), wb.steer(other, wb.Add(made_here)):

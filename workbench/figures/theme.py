@@ -152,7 +152,7 @@ def themed(figure: go.Figure, theme: Literal["light", "dark"]) -> go.Figure:
 def left_margin(labels: Sequence[str], title: bool = False) -> int:
     """The pixels that these (escaped) tick labels need left of the plot."""
     widest = max((columns(html.unescape(label)) for label in labels), default=0)
-    return round(widest * TEXT_SIZE * 0.56) + 14 + (20 if title else 0)
+    return max(round(widest * TEXT_SIZE * 0.56) + 18, 46) + (20 if title else 0)
 
 
 def _legend_rows(labels: Sequence[str], width: int) -> int:

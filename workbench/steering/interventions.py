@@ -237,7 +237,7 @@ class Custom:
 Steering = Intervention | HookFunction | tuple[str, HookFunction] | Iterable[Any]
 
 
-def as_interventions(steering: Steering) -> list[Intervention]:
+def as_interventions(steering: Any) -> list[Intervention]:
     """One intervention or several, as a list.
 
     A plain function `fn(resid, hook)` is called at every `resid_pre`; a pair `(hook name, fn)`
@@ -249,7 +249,7 @@ def as_interventions(steering: Steering) -> list[Intervention]:
     if isinstance(steering, Intervention):
         return [steering]
     if _is_pair(steering):
-        return [Custom(steering[1], hook=steering[0])]  # type: ignore[index]
+        return [Custom(steering[1], hook=steering[0])]
     if callable(steering):
         return [Custom(steering)]
     if not isinstance(steering, Iterable):
