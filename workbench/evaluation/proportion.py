@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from operator import index
+from typing import SupportsIndex
 
 import pandas as pd
 
@@ -39,26 +40,26 @@ class Proportion:
         return f"{share}, {100 * self.confidence:g}% CI {interval})"
 
 
-def proportion(successes: int, n: int, confidence: float = 0.95) -> Proportion:
+def proportion(successes: SupportsIndex, n: SupportsIndex, confidence: float = 0.95) -> Proportion:
     """Count `successes` out of `n` with the Wilson score interval (no continuity correction).
 
     Wilson, because it stays inside 0..1 and keeps its coverage at the small samples and the
     extreme rates (0 of 24, 24 of 24) that steering experiments are full of.
     """
     try:
-        successes, n = index(successes), index(n)
+        hits, trials = index(successes), index(n)
     except TypeError:
         raise ValueError(
             f"a proportion needs whole numbers, got successes={successes!r} and n={n!r}"
         ) from None
-    if n < 1:
-        raise ValueError(f"a proportion needs at least one trial, got n={n}")
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes must lie between 0 and n={n}, got {successes}")
+    if trials < 1:
+        raise ValueError(f"a proportion needs at least one trial, got n={trials}")
+    if not 0 <= hits <= trials:
+        raise ValueError(f"successes must lie between 0 and n={trials}, got {hits}")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
     # Imported here: scipy.stats takes half a second, and only counting needs it.
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return Proportion(successes, n, float(interval.low), float(interval.high), float(confidence))
+    interval = binomtest(hits, trials).proportion_ci(confidence, method="wilson")
+    return Proportion(hits, trials, float(interval.low), float(interval.high), float(confidence))

@@ -94,6 +94,7 @@ def draw_cosine_geometry(
         left=theme.left_margin(shown),
         right=70,
         below=28,
+        min_width=min(theme.left_margin(shown) + 22 * n + 70, 480),
     )
 
 

@@ -1,14 +1,16 @@
-"""What the figures of rates share: error bars, words and captions for rates with intervals."""
+"""What the figures of rates share: bars, bands, words and captions for rates with intervals."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import pandas as pd
+import plotly.graph_objects as go
 
-from workbench.figures.text import EN_DASH
+from workbench.figures import theme
+from workbench.figures.text import EN_DASH, hover_text
 
 
 class Interval(NamedTuple):
@@ -19,6 +21,7 @@ class Interval(NamedTuple):
     high: float | None
 
 
+@runtime_checkable
 class Rate(Protocol):
     """What the figures ask of a rate; `workbench.evaluation.Proportion` has it."""
 
@@ -41,7 +44,8 @@ class Rate(Protocol):
     def rate(self) -> float: ...
 
 
-Rates = Rate | Sequence[Rate] | None
+Number = float | int  # both by name: the tests' type checker takes no int for a float
+Rates = Rate | Sequence[Rate | None] | None
 
 
 def listed(value: Rates) -> list[Any]:
@@ -53,7 +57,7 @@ def listed(value: Rates) -> list[Any]:
     return [rate for rate in value if rate is not None]
 
 
-def spread(count: int, gap: float) -> list[float]:
+def spread(count: int, gap: Number) -> list[float]:
     """Offsets around 0 that set `count` points side by side, `gap` apart."""
     return [gap * (i - (count - 1) / 2) for i in range(count)]
 
@@ -73,16 +77,67 @@ def error_bars(rates: Iterable[Rate | Interval], colour: str) -> dict[str, Any]:
 
 
 def stretches(
-    curve: Sequence[tuple[float, Rate | None]],
-) -> Iterator[list[tuple[float, Rate]]]:
+    curve: Sequence[tuple[Number, Rate | None]],
+) -> Iterator[list[tuple[Number, Rate]]]:
     """The unbroken pieces of a curve with gaps: a band must not bridge what is missing."""
-    piece: list[tuple[float, Rate]] = []
+    piece: list[tuple[Number, Rate]] = []
     for x, rate in [*curve, (math.nan, None)]:
         if rate is not None:
             piece.append((x, rate))
         elif piece:
             yield piece
             piece = []
+
+
+def add_level(figure: go.Figure, name: str, label: str, rate: Rate, x: Sequence[Number]) -> None:
+    """Add a rate that does not depend on x, as a dashed line across with its interval behind."""
+    colour, _ = theme.GROUPS["unsteered"]
+    ends = [min(x), max(x)] if min(x) < max(x) else [min(x) - 0.5, max(x) + 0.5]
+    figure.add_scatter(
+        x=ends + ends[::-1],
+        y=[rate.high, rate.high, rate.low, rate.low],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=theme.BAND,
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=name,
+    )
+    figure.add_scatter(
+        x=ends,
+        y=[rate.rate] * 2,
+        mode="lines",
+        name=name,
+        legendgroup=name,
+        line={"color": colour, "dash": "dash", "width": 1.6},
+        hovertemplate=f"{hover_text(label)}: {in_words(rate)}<extra></extra>",
+    )
+
+
+def add_points(
+    figure: go.Figure, name: str, label: str, by_scale: Mapping[Number, Rates], gap: Number
+) -> list[Rate]:
+    """Add rates at their scales as points with intervals, and give them back."""
+    colour, symbol = theme.GROUPS["control"]
+    points = [
+        (float(scale) + offset, scale, rate)
+        for scale, value in by_scale.items()
+        for several in [listed(value)]
+        for offset, rate in zip(spread(len(several), gap), several, strict=True)
+    ]
+    rates = [rate for _, _, rate in points]
+    figure.add_scatter(
+        x=[x for x, _, _ in points],
+        y=[rate.rate for rate in rates],
+        mode="markers",
+        name=name,
+        marker={"color": colour, "symbol": symbol, "size": 8},
+        error_y=error_bars(rates, colour),
+        customdata=[f"scale {scale:g}: {in_words(rate)}" for _, scale, rate in points],
+        hovertemplate=f"{hover_text(label)}<br>%{{customdata}}<extra></extra>",
+    )
+    return rates
 
 
 def in_words(rate: Rate | None) -> str:
@@ -125,7 +180,7 @@ def sample_caption(rates: Iterable[Rate]) -> str:
 
 def frame_caption(frame: pd.DataFrame, *more: Rate | None) -> str:
     """The same for rates given as a frame."""
-    extra = listed(more)
+    extra = [rate for rate in more if rate is not None]
     sizes = set(frame["n"].dropna().astype(int)) if "n" in frame else set()
     levels = set(frame["confidence"].dropna()) if "confidence" in frame else set()
     return _caption(

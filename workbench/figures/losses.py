@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import plotly.graph_objects as go
 
@@ -12,6 +12,7 @@ from workbench.figures import theme
 from workbench.figures.text import hover_text, tick_labels
 
 
+@runtime_checkable
 class Run(Protocol):
     """What the figure asks of a run; `workbench.OneShotRun` has it."""
 
@@ -27,7 +28,7 @@ def draw_losses(
     labels: Sequence[str] | None = None,
     *,
     log_y: bool = False,
-    target: float | None = None,
+    target: float | int | None = None,
     title: str = "Loss while optimizing",
 ) -> go.Figure:
     """Draw one line a run: the loss in nats before each step, its best step marked.
@@ -120,7 +121,7 @@ def _label(run: Any) -> str:
     return getattr(run, "label", "") or getattr(getattr(run, "vector", None), "label", "") or ""
 
 
-def _drawable(value: float, log_y: bool) -> float | None:
+def _drawable(value: float | int, log_y: bool) -> float | None:
     """The number, or None where it has no place on the axis."""
     value = float(value)
     return value if math.isfinite(value) and (value > 0 or not log_y) else None

@@ -8,7 +8,7 @@ STYLE = """
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.55;
-  font: 1rem/1.55 Inter, system-ui, "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
+  font: 1rem/1.55 Inter, "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0 0 .4rem; text-wrap: balance; }
 h2 { font-size: 1.35rem; line-height: 1.25; margin: 2.6rem 0 .8rem; padding-top: .9rem;
@@ -18,13 +18,14 @@ p { margin: 0 0 .9rem; max-width: 44rem; white-space: pre-line; overflow-wrap: a
 .subtitle { color: var(--muted); font-size: 1.05rem; }
 .lead { font-size: 1.08rem; }
 a { color: var(--accent); }
-nav { margin: 1.2rem 0 0; }
+nav { margin: 1.2rem 0 1.6rem; }
 nav ol { margin: 0; padding: 0; list-style: none; display: flex; flex-wrap: wrap;
   gap: .3rem 1.3rem; counter-reset: section; }
 nav li { counter-increment: section; }
 nav li::before { content: counter(section) "\\2002"; color: var(--muted); }
 figure { margin: 1.6rem 0 2rem; }
-.drawing { width: 100%; overflow: hidden; }
+.drawing { width: 100%; overflow-x: auto; overflow-y: hidden; }
+@media (hover: none), (max-width: 40rem) { .modebar-container { display: none !important; } }
 figcaption, caption { color: var(--ink); font-size: .9rem; text-align: left; max-width: 48rem;
   overflow-wrap: anywhere; }
 figcaption { margin-top: .3rem; }
@@ -81,8 +82,27 @@ SCRIPT = """
       window.Plotly.relayout(figure, change);
     });
   }
+  // A figure keeps room for its legend at half width; here it gets just what the legend takes.
+  function fit() {
+    document.querySelectorAll(".drawing .plotly-graph-div").forEach(function (figure) {
+      var legend = figure.querySelector(".legend .bg");
+      if (!legend) { return; }
+      var margin = figure.layout.margin.t;
+      var more = Math.ceil(legend.getBoundingClientRect().height) + 12 - margin;
+      if (Math.abs(more) <= 2) { return; }
+      var height = figure.layout.height + more;
+      figure.parentNode.style.height = height + "px";  // plotly fixed it on the box around
+      window.Plotly.relayout(figure, { "margin.t": margin + more, height: height });
+    });
+  }
+  var soon;
+  window.addEventListener("resize", function () {
+    window.clearTimeout(soon);
+    soon = window.setTimeout(fit, 250);
+  });
   function paint() { each({ template: templates[dark.matches ? "dark" : "light"] }); }
   if (dark.matches) { paint(); }
+  fit();
   dark.addEventListener("change", paint);
   window.addEventListener("beforeprint", function () {
     each({ template: templates.light, autosize: false, width: 660 });

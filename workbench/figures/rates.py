@@ -10,8 +10,11 @@ import plotly.graph_objects as go
 from workbench.figures import theme
 from workbench.figures.intervals import (
     Interval,
+    Number,
     Rate,
     Rates,
+    add_level,
+    add_points,
     counts,
     error_bars,
     frame_caption,
@@ -101,10 +104,10 @@ def draw_rates(
 
 
 def draw_dose(
-    scales: Sequence[float],
+    scales: Sequence[Number],
     proportions: Sequence[Rate | None],
     *,
-    controls: Mapping[str, Rate | Mapping[float, Rates]] | None = None,
+    controls: Mapping[str, Rate | Mapping[Number, Rates]] | None = None,
     measure: str = "answers that begin as promoted",
     title: str = "Rate of the behaviour by scale of the vector",
 ) -> go.Figure:
@@ -148,10 +151,10 @@ def draw_dose(
     names = tick_labels(list(controls or {}), 30)
     for name, (label, control) in zip(names, (controls or {}).items(), strict=True):
         if isinstance(control, Mapping):
-            drawn += _add_points(figure, name, label, control, gap)
+            drawn += add_points(figure, name, label, control, gap)
         elif control is not None:
             drawn.append(control)
-            _add_level(figure, name, label, control, [scale for scale, _ in curve])
+            add_level(figure, name, label, control, [scale for scale, _ in curve])
 
     figure.add_vline(x=0, line={"color": theme.LINE, "width": 1}, layer="below")
     figure.update_xaxes(title={"text": "scale (multiples of the vector)"}, zeroline=False)
@@ -214,7 +217,7 @@ def draw_layer_strip(
     )
     if unsteered is not None:
         # As a trace, so that it has a hover and a place in the legend.
-        _add_level(figure, "unsteered", "unsteered", unsteered, layers)
+        add_level(figure, "unsteered", "unsteered", unsteered, layers)
     if with_loss:
         figure.add_scatter(
             x=layers,
@@ -247,54 +250,3 @@ def draw_layer_strip(
         below=46,
         legend=["steered", "unsteered"] if unsteered is not None else (),
     )
-
-
-def _add_level(figure: go.Figure, name: str, label: str, rate: Rate, x: Sequence[float]) -> None:
-    """Add a rate that does not depend on x, as a dashed line across with its interval behind."""
-    colour, _ = theme.GROUPS["unsteered"]
-    ends = [min(x), max(x)] if min(x) < max(x) else [min(x) - 0.5, max(x) + 0.5]
-    figure.add_scatter(
-        x=ends + ends[::-1],
-        y=[rate.high, rate.high, rate.low, rate.low],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=theme.BAND,
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=name,
-    )
-    figure.add_scatter(
-        x=ends,
-        y=[rate.rate] * 2,
-        mode="lines",
-        name=name,
-        legendgroup=name,
-        line={"color": colour, "dash": "dash", "width": 1.6},
-        hovertemplate=f"{hover_text(label)}: {in_words(rate)}<extra></extra>",
-    )
-
-
-def _add_points(
-    figure: go.Figure, name: str, label: str, by_scale: Mapping[float, Rates], gap: float
-) -> list[Rate]:
-    """Add rates at their scales as points with intervals, and give them back."""
-    colour, symbol = theme.GROUPS["control"]
-    points = [
-        (float(scale) + offset, scale, rate)
-        for scale, value in by_scale.items()
-        for several in [listed(value)]
-        for offset, rate in zip(spread(len(several), gap), several, strict=True)
-    ]
-    rates = [rate for _, _, rate in points]
-    figure.add_scatter(
-        x=[x for x, _, _ in points],
-        y=[rate.rate for rate in rates],
-        mode="markers",
-        name=name,
-        marker={"color": colour, "symbol": symbol, "size": 8},
-        error_y=error_bars(rates, colour),
-        customdata=[f"scale {scale:g}: {in_words(rate)}" for _, scale, rate in points],
-        hovertemplate=f"{hover_text(label)}<br>%{{customdata}}<extra></extra>",
-    )
-    return rates

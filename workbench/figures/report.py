@@ -11,11 +11,13 @@ import base64
 import hashlib
 import html
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
@@ -65,14 +67,15 @@ class Report:
             f'<th scope="col"{kind}>{_text(name)}</th>'
             for name, kind in zip(frame.columns, classes, strict=True)
         )
+        shown = [_column(frame.iloc[:, i]) for i in range(frame.shape[1])]
         body = "".join(
             "<tr>"
             + "".join(
-                f'<td{kind} dir="auto">{_text(_cell(value))}</td>'
+                f'<td{kind} dir="auto">{_text(value)}</td>'
                 for value, kind in zip(row, classes, strict=True)
             )
             + "</tr>"
-            for row in frame.itertuples(index=False, name=None)
+            for row in zip(*shown, strict=True)
         )
         self._add_table(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", caption)
         return self
@@ -133,6 +136,7 @@ class Report:
             include_mathjax=False,
             div_id=name,
         )
+        least = (bare.layout.meta or {}).get("min_width", 320)
         scripts = _SCRIPT_TAG.findall(drawn)
         if len(scripts) != 1 or drawn.count("<script") != 1:
             raise RuntimeError(f"plotly wrote {len(scripts)} scripts for one figure, expected one")
@@ -140,7 +144,8 @@ class Report:
         heading = f"<h3>{_text(title)}</h3>" if title else ""
         small = f' <span class="sample">{_text(caption)}</span>' if caption else ""
         self._blocks.append(
-            f'<figure>{heading}<div class="drawing">{drawn}</div><figcaption>'
+            f'<figure>{heading}<div class="drawing"><div style="min-width: {least:d}px">{drawn}'
+            "</div></div><figcaption>"
             f"<b>Figure {self._figures}.</b> {_text(sentence)}{small}</figcaption></figure>"
         )
         return self
@@ -221,15 +226,21 @@ def _paragraphs(text: str, kind: str = "") -> str:
     return "\n".join(f"{opening}{_text(part)}</p>" for part in parts)
 
 
-def _cell(value: Any) -> str:
-    """A table's value as it is read: four digits of a number, a dash for what is missing."""
-    if isinstance(value, str):
-        return value
-    if pd.api.types.is_scalar(value) and pd.isna(value):
-        return EN_DASH
-    if isinstance(value, bool) or type(value).__name__ == "bool":
-        return "yes" if value else "no"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _column(values: Iterable[Any]) -> list[str]:
+    """A table's column as it is read: numbers with one count of decimals, dashes for gaps."""
+    numbers = [float(value) for value in values if isinstance(value, float | np.floating)]
+    largest = max((abs(x) for x in numbers if x and math.isfinite(x)), default=1.0)
+    decimals = min(max(3 - math.floor(math.log10(largest)), 0), 3)
+    style = f".{decimals}f" if largest >= 0.01 else ".3g"
+
+    def cell(value: Any) -> str:
+        if pd.api.types.is_scalar(value) and pd.isna(value):
+            return EN_DASH
+        if isinstance(value, (bool, np.bool_)):
+            return "yes" if value else "no"
+        return format(value, style) if isinstance(value, float | np.floating) else str(value)
+
+    return [cell(value) for value in values]
 
 
 def _json(value: Any) -> str:

@@ -47,7 +47,6 @@ CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "showSendToCloud": False,
     "responsive": True,
-    "typesetMath": False,  # MathJax must not read "$" in model text
     "modeBarButtonsToRemove": [
         "pan2d",
         "select2d",
@@ -171,13 +170,15 @@ def finish(
     right: int = MARGIN + 6,
     below: int = 46,
     legend: Sequence[str] = (),
+    min_width: int = 320,
 ) -> go.Figure:
     """Give the figure its template, title, caption and size; all texts are plain text.
 
     The width stays free. Pixels: `plot_height` is the plot's own height, `left` and `right` its
     margins, `below` what tick labels and axis title take under it. `legend` lists the names that
-    a legend above the plot shows; its rows are reckoned for half width. Title and caption are
-    kept in `layout.meta`, so that a report can set them as text of the page (`without_frame`).
+    a legend above the plot shows; its rows are reckoned for half width. Title, caption and the
+    width under which the figure should scroll rather than shrink are kept in `layout.meta`, so
+    that a report can set the texts as text of the page (`without_frame`).
     """
     title_lines = [plain(line) for line in wrap(title, TITLE_COLUMNS)]
     caption_lines = [plain(line) for line in wrap(caption, CAPTION_COLUMNS)]
@@ -196,6 +197,7 @@ def finish(
             "caption": caption,
             "title_height": title_height,
             "caption_height": caption_height,
+            "min_width": min_width,
         },
     )
     if caption:
@@ -224,7 +226,7 @@ def without_frame(figure: go.Figure) -> tuple[go.Figure, str, str]:
     copy.layout.annotations = [a for a in copy.layout.annotations if a.name != "caption"]
     copy.update_layout(
         title={"text": ""},
-        meta=None,
+        meta={"min_width": meta["min_width"]},
         height=copy.layout.height - meta["title_height"] - meta["caption_height"],
         margin={
             "t": copy.layout.margin.t - meta["title_height"],

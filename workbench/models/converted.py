@@ -119,7 +119,7 @@ def _keep(known: KnownModel, gguf: Path, folder: Path, progress: bool) -> None:
         for leftover in folder.parent.glob(f".{folder.name}.*"):  # of a killed process
             shutil.rmtree(leftover, ignore_errors=True)
         check_room(folder.parent, _room(known))
-        say(f"{known.name}: converting it for quick loads, this once (under a minute)", progress)
+        say(f"{known.name}: converting it for quick loads: a minute or so, this once", progress)
         model, tokenizer = _read_gguf(gguf, torch.float32)
         with tempfile.TemporaryDirectory(
             dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
@@ -134,10 +134,7 @@ def _keep(known: KnownModel, gguf: Path, folder: Path, progress: bool) -> None:
 def _write(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, known: KnownModel) -> None:
     """Write model, tokenizer and manifest, flushed to disk."""
     model.save_pretrained(folder)
-    try:
-        tokenizer.save_pretrained(folder)
-    except Exception as error:  # tokenizers has no class of its own for a full disk
-        raise OSError(str(error)) from error
+    _save_tokenizer(tokenizer, folder)
     facts = {}
     for path in sorted(folder.iterdir()):
         shutil.copymode(folder / "config.json", path)  # safetensors writes for the owner only
@@ -154,6 +151,13 @@ def _write(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, known: Kn
         "files": facts,
     }
     write_text(folder / MANIFEST, json.dumps(manifest, indent=1))
+
+
+def _save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as error:  # tokenizers has no class of its own for a full disk
+        raise OSError(str(error)) from error
 
 
 def _is_whole(folder: Path, known: KnownModel) -> bool:
@@ -184,11 +188,11 @@ def _room(known: KnownModel) -> int:
 def _from_own_folder(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer loaded from a Hugging Face folder that lasts as long as this process."""
     try:
-        folder = tempfile.mkdtemp(prefix="workbench-tokenizer-")
-    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="workbench-tokenizer-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _save_tokenizer(tokenizer, folder)
+    except OSError:  # no room there either: it works without, but for its BOS in TransformerLens
         return tokenizer
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    tokenizer.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 

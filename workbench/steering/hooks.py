@@ -40,15 +40,21 @@ def apply_edits(
     edits: Sequence[Edit],
     prompt_lengths: Int[Tensor, " batch"] | Sequence[int] | None = None,
     rows: int | None = None,
+    window: TokenWindow | None = None,
 ) -> Iterator[None]:
-    """Attach edits that are already made for this model; `steer` is the door for users."""
+    """Attach edits that are already made for this model; `steer` is the door for users.
+
+    With a `window` nothing is watched: every pass inside is over those tokens (a replayed tail).
+    """
     if not edits:
         yield
         return
     given = None if prompt_lengths is None else torch.as_tensor(prompt_lengths)
     tracker = WindowTracker(model, given)
+    tracker.window = window
     with ExitStack() as stack:
-        stack.enter_context(watch_forwards(model, tracker.see))
+        if window is None:
+            stack.enter_context(watch_forwards(model, tracker.see))
         for edit in edits:
             # The hook is put on the hook point's module itself, not in TransformerLens's own
             # list, which `reset_hooks` empties.

@@ -15,6 +15,7 @@ from workbench.models.hooked import HookedModel, logits, undisturbed
 from workbench.models.text import TokenBatch, check_context, completion_ids, pad
 from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering, as_interventions
+from workbench.steering.positions import TokenWindow
 
 DEFAULT_BATCH = 16
 
@@ -53,6 +54,17 @@ class CompletionRows:
         row, column, target = torch.tensor(spots, device=batch.tokens.device).unbind(-1)
         lengths = torch.tensor([len(head) for head, _ in pairs], device=batch.tokens.device)
         return cls(batch, lengths, row, column, target)
+
+    @property
+    def window(self) -> TokenWindow:
+        """What a pass over all of the rows sees."""
+        mask = self.batch.attention_mask
+        return TokenWindow(
+            index=(mask.cumsum(-1) - 1).masked_fill(mask == 0, -1),
+            prompt_lengths=self.prompt_lengths,
+            lengths=self.batch.lengths,
+            tokens=self.batch.tokens,
+        )
 
     def read_logits(self, model: HookedModel) -> Float[Tensor, "token d_vocab"]:
         """The logits that predict each completion token, in the weights' dtype."""

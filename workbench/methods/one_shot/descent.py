@@ -63,7 +63,7 @@ class Descent:
             step=len(self.history),
             values=self.values.detach().clone().cpu(),
             losses=tuple(losses.detach().tolist()),
-            objective=float(objective),
+            objective=float(objective.detach()),
         )
         if not here.finite:
             if self.best is None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from workbench.methods.one_shot.job import OneShotJob
 from workbench.methods.one_shot.losses import completion_losses
 from workbench.models.hooked import HookedModel, device_of, resid_pre
+from workbench.models.tail import Tail
 from workbench.steering import operators
 from workbench.steering.hooks import apply_edits
 from workbench.steering.interventions import Edit
@@ -35,6 +36,7 @@ class Pack:
     suppressed: Bool[Tensor, " row"]
     coldness: Float[Tensor, " row"]
     positions: tuple[Positions, ...]
+    tail: Tail
 
     @classmethod
     def of(cls, model: HookedModel, jobs: Sequence[OneShotJob]) -> Pack:
@@ -46,13 +48,15 @@ class Pack:
             for k, completion in enumerate(example.completions)
         ]
         device = device_of(model)
+        rows = CompletionRows.of(
+            model,
+            [example.prompt for _, _, example, _, _ in laid_out],
+            [completion for _, _, _, completion, _ in laid_out],
+        )
+        first = min(layer for job in jobs for layer in job.layers)
         return cls(
             jobs=tuple(jobs),
-            rows=CompletionRows.of(
-                model,
-                [example.prompt for _, _, example, _, _ in laid_out],
-                [completion for _, _, _, completion, _ in laid_out],
-            ),
+            rows=rows,
             job=torch.tensor([i for i, *_ in laid_out], device=device),
             sign=torch.tensor([1.0 - 2.0 * e.negated for _, _, e, _, _ in laid_out], device=device),
             suppressed=torch.tensor([down for *_, down in laid_out], device=device),
@@ -61,6 +65,9 @@ class Pack:
                 Positions.of(job.positions if e.positions is None else e.positions)
                 for _, job, e, _, _ in laid_out
             ),
+            tail=Tail.record(
+                model, rows.batch.tokens, rows.batch.attention_mask, first, rows.row, rows.column
+            ),
         )
 
     def losses(
@@ -68,8 +75,8 @@ class Pack:
     ) -> Float[Tensor, " row"]:
         """The loss of every completion under its job's vector, in nats, differentiable."""
         edits = self._edits(model, vectors)
-        with apply_edits(model, edits, self.rows.prompt_lengths, rows=len(self.job)):
-            read = self.rows.read_logits(model)
+        with apply_edits(model, edits, rows=len(self.job), window=self.rows.window):
+            read = self.tail.read()
         return completion_losses(
             read, self.rows.target, self.rows.row, self.suppressed, self.coldness
         )

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import itertools
+
+import plotly.graph_objects as go
+import plotly.io as pio
+import pytest
+
+from workbench.figures import CONFIG, theme, themed
+
+
+def finished(**options) -> go.Figure:
+    settings = {"title": "A title", "caption": "n = 3.", "plot_height": 200, **options}
+    return theme.finish(go.Figure(go.Scatter(x=[0, 1], y=[0, 1])), **settings)
+
+
+def test_templates_are_registered_and_not_made_default() -> None:
+    assert {"workbench_light", "workbench_dark"} <= set(pio.templates)
+    assert not str(pio.templates.default).startswith("workbench")
+
+
+def test_no_share_button() -> None:
+    assert CONFIG["showSendToCloud"] is False
+    assert CONFIG["displaylogo"] is False
+    for made in theme.TEMPLATES.values():
+        assert {"sendChartToCloud", "sendDataToCloud"} <= set(made.layout.modebar.remove)
+    assert theme.config("svg", "x")["toImageButtonOptions"] == {
+        "format": "svg",
+        "scale": 2,
+        "filename": "x",
+    }
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(a: str, b: str) -> float:
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("name", ["light", "dark"])
+def test_colours_stand_out_from_the_paper(name: str) -> None:
+    layout = theme.TEMPLATES[name].layout
+    for colour in (*theme.PALETTE, theme.POSITIVE, theme.NEGATIVE):
+        assert contrast(colour, layout.paper_bgcolor) > 2.5, colour
+    assert contrast(layout.font.color, layout.paper_bgcolor) > 7
+    assert contrast(layout.annotationdefaults.font.color, layout.paper_bgcolor) > 4.5
+
+
+def test_groups_differ_in_colour_and_in_marker() -> None:
+    for (a, b), (c, d) in itertools.combinations(theme.GROUPS.values(), 2):
+        assert a != c
+        assert b != d
+
+
+def test_frame_texts_are_plain() -> None:
+    figure = finished(title="<b>T</b> $x$", caption="c <i>" + " word" * 40)
+    assert "<b>" not in figure.layout.title.text
+    caption = next(a for a in figure.layout.annotations if a.name == "caption")
+    assert "&lt;i&gt;" in caption.text
+    assert max(len(line) for line in caption.text.split("<br>")) < theme.CAPTION_COLUMNS + 20
+    assert figure.layout.width is None
+    assert figure.layout.meta["title"] == "<b>T</b> $x$"
+
+
+def test_frame_can_be_taken_off() -> None:
+    figure = finished(caption="c " * 60)
+    bare, title, caption = theme.without_frame(figure)
+    assert (title, caption) == ("A title", "c " * 60)
+    assert not bare.layout.annotations
+    assert bare.layout.title.text == ""
+    plot = [f.layout.height - f.layout.margin.t - f.layout.margin.b for f in (figure, bare)]
+    assert plot[0] == plot[1] == 200
+    assert figure.layout.annotations  # the figure given is untouched
+    other = go.Figure(layout={"title": {"text": "mine"}})
+    assert theme.without_frame(other)[0].layout.title.text == "mine"
+
+
+def test_themed_copies() -> None:
+    figure = finished()
+    dark = themed(figure, "dark")
+    assert dark.layout.template.layout.paper_bgcolor == "#14181d"
+    assert figure.layout.template.layout.paper_bgcolor == "#ffffff"
+    assert dark.layout.title.text == figure.layout.title.text
+
+
+def test_left_margin_grows_with_the_labels() -> None:
+    assert theme.left_margin(["&lt;" * 10]) == theme.left_margin(["a" * 10])
+    assert theme.left_margin(["a" * 30]) > theme.left_margin(["a" * 10])
