@@ -143,8 +143,8 @@ def draw_dose(
         line={"color": colour, "width": 2},
         marker={"symbol": symbol, "size": 8},
         connectgaps=False,
-        customdata=[in_words(rate) for _, rate in curve],
-        hovertemplate="scale %{x:g}: %{customdata}<extra></extra>",
+        customdata=[f"scale {scale:g}: {in_words(rate)}" for scale, rate in curve],
+        hovertemplate="%{customdata}<extra></extra>",
     )
     drawn = [rate for _, rate in curve if rate is not None]
     gap = 0.012 * (curve[-1][0] - curve[0][0] or 1)  # points that share a scale stand apart

@@ -75,11 +75,12 @@ class _WithVector:
         return len(self.vectors) if self.by_row else None
 
     def _check(self, model: HookedModel) -> None:
-        for vector in self.vectors:
-            if vector is not None:
-                vector.check_model(model)
-        if not any(vector is not None for vector in self.vectors):
-            raise ValueError("an intervention needs at least one vector")
+        for vector in self._given():
+            vector.check_model(model)
+
+    def _given(self) -> list[SteeringVector]:
+        """Its vectors, without the rows that have none."""
+        return [vector for vector in self.vectors if vector is not None]
 
     def _present(self, model: HookedModel, layer: int | None) -> Bool[Tensor, " batch"] | None:
         """Rows that have a vector (of this layer, where one is asked for)."""
@@ -93,12 +94,12 @@ class _WithVector:
         device = device_of(model)
         if not self.by_row:
             return self.vectors[0].values.to(device)  # type: ignore[union-attr]
-        width = next(v.d_model for v in self.vectors if v is not None)
-        rows = [torch.ones(width) if v is None else v.values for v in self.vectors]
+        blank = torch.ones_like(self._given()[0].values)
+        rows = [blank if vector is None else vector.values for vector in self.vectors]
         return torch.stack(rows)[:, None].to(device)
 
     def _layers(self) -> list[int]:
-        return sorted({layer for v in self.vectors if v is not None for layer in v.layers})
+        return sorted({layer for vector in self._given() for layer in vector.layers})
 
     def _taken(self, rows: Sequence[int]) -> Vectors:
         return tuple(self.vectors[i] for i in rows) if self.by_row else self.vector
@@ -114,6 +115,8 @@ class Add(_WithVector):
     def edits(self, model: HookedModel) -> list[Edit]:
         """One edit a layer."""
         self._check(model)
+        if not self._given():
+            return []
         scaled = self._values(model) * _by_row(self.scale, super().row_count, model)
         positions = Positions.of(self.positions).bound_to(model)
         return [
@@ -146,7 +149,9 @@ class Clamp(_WithVector):
     def edits(self, model: HookedModel) -> list[Edit]:
         """One edit a layer."""
         self._check(model)
-        _refuse_zero(self.vectors)
+        _refuse_zero(self._given())
+        if not self._given():
+            return []
         values = _by_row(self.value, super().row_count, model)
         apply = _with(operators.clamp, self._values(model), values)
         positions = Positions.of(self.positions).bound_to(model)
@@ -184,7 +189,9 @@ class Ablate(_WithVector):
     def edits(self, model: HookedModel) -> list[Edit]:
         """One edit a write to the stream, or a layer."""
         self._check(model)
-        _refuse_zero(self.vectors)
+        _refuse_zero(self._given())
+        if not self._given():
+            return []
         if self.layers is None:
             hooks = stream_writes(model)
         else:
@@ -311,6 +318,6 @@ def _taken_numbers(
     return number if isinstance(number, int | float) else tuple(number[i] for i in rows)
 
 
-def _refuse_zero(vectors: Iterable[SteeringVector | None]) -> None:
-    if any(vector is not None and vector.norm == 0 for vector in vectors):
+def _refuse_zero(vectors: Iterable[SteeringVector]) -> None:
+    if any(vector.norm == 0 for vector in vectors):
         raise ValueError("the zero vector has no direction to clamp or ablate")

@@ -78,7 +78,7 @@ class LogProbs:
 
     completions: tuple[str, ...]
     total: Float[Tensor, " completion"]
-    token_log_probs: tuple[Float[Tensor, " token"], ...]
+    token_log_probs: tuple[Float[Tensor, " _"], ...]
     tokens: tuple[tuple[str, ...], ...]
     coldness: float
 
