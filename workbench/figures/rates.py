@@ -131,7 +131,7 @@ def draw_dose(
             mode="lines",
             line={"width": 0},
             fill="toself",
-            fillcolor="rgba(26, 128, 196, 0.20)",
+            fillcolor=theme.STEERED_BAND,
             hoverinfo="skip",
             showlegend=False,
         )
