@@ -11,7 +11,8 @@ from workbench.figures import draw_losses
 @dataclass
 class Run:
     losses: list[float] = field(default_factory=lambda: [8.0, 4.0, 1.0, 2.0])
-    best_step: int = 2
+    step: int = 2
+    loss: float = 1.0
     label: str = ""
 
 
@@ -23,8 +24,8 @@ def stars(figure):
     return [trace for trace in figure.data if trace.marker.symbol == "star"]
 
 
-def test_a_line_a_run_with_its_best_step_marked() -> None:
-    figure = draw_losses([Run(label="a"), Run([3.0, 2.5], 1, "b")])
+def test_a_line_a_run_with_its_kept_vector_marked() -> None:
+    figure = draw_losses([Run(label="a"), Run([3.0, 2.5], 1, 2.5, "b")])
     assert [line.name for line in lines(figure)] == ["a", "b"]
     assert list(lines(figure)[0].x) == [0, 1, 2, 3]
     assert list(lines(figure)[0].y) == [8, 4, 1, 2]
@@ -52,12 +53,12 @@ def test_names_of_runs_come_from_their_vectors() -> None:
     @dataclass
     class Bare:
         losses: list[float]
-        best_step: int
+        step: int
+        loss: float
         vector: Run
 
-    assert [t.name for t in lines(draw_losses([Bare([1.0, 2.0], 0, Run(label="mine"))]))] == [
-        "mine"
-    ]
+    figure = draw_losses([Bare([1.0, 2.0], 0, 1.0, Run(label="mine"))])
+    assert [line.name for line in lines(figure)] == ["mine"]
 
 
 def test_equal_and_hostile_labels() -> None:
@@ -68,17 +69,24 @@ def test_equal_and_hostile_labels() -> None:
 
 
 def test_missing_losses_are_gaps() -> None:
-    figure = draw_losses(Run([5.0, math.nan, math.inf, 1.0], 1))
+    figure = draw_losses(Run([5.0, math.nan, math.inf, 1.0], 1, math.nan))
     assert list(lines(figure)[0].y) == [5, None, None, 1]
     assert lines(figure)[0].connectgaps is False
-    assert not stars(figure)  # the best step has no loss to stand on
+    assert not stars(figure)  # what was kept has no loss to stand on
     logged = draw_losses(Run([5.0, 0.0, -1.0, 1.0], 3), log_y=True)
     assert list(lines(logged)[0].y) == [5, None, None, 1]
     assert logged.layout.yaxis.type == "log"
 
 
-def test_best_step_past_the_losses_is_not_invented() -> None:
-    assert not stars(draw_losses(Run([5.0, 4.0], 2)))
+def test_the_vector_after_the_last_step_ends_the_line() -> None:
+    @dataclass
+    class Longer(Run):
+        last_loss: float = 0.5
+
+    figure = draw_losses(Longer(step=4, loss=0.5))
+    assert list(lines(figure)[0].y) == [8, 4, 1, 2, 0.5]
+    assert (stars(figure)[0].x[0], stars(figure)[0].y[0]) == (4, 0.5)
+    assert figure.layout.xaxis.range[1] > 4
 
 
 def test_target() -> None:

@@ -14,13 +14,20 @@ from workbench.figures.text import hover_text, tick_labels
 
 @runtime_checkable
 class Run(Protocol):
-    """What the figure asks of a run; `workbench.OneShotRun` has it."""
+    """What the figure asks of a run; `workbench.OneShotRun` has it.
+
+    `loss` belongs to the vector that was kept, which has had `step` updates. A run may also have
+    a `last_loss`, that of the vector after the last update, and a `label`.
+    """
 
     @property
     def losses(self) -> Sequence[float]: ...
 
     @property
-    def best_step(self) -> int: ...
+    def step(self) -> int: ...
+
+    @property
+    def loss(self) -> float: ...
 
 
 def draw_losses(
@@ -31,7 +38,7 @@ def draw_losses(
     target: float | int | None = None,
     title: str = "Loss while optimizing",
 ) -> go.Figure:
-    """Draw one line a run: the loss in nats before each step, its best step marked.
+    """Draw one line a run: the loss in nats by steps taken, the vector that was kept marked.
 
     `runs`: one run, several, or a mapping from labels to runs. Labels default to a run's own
     `label`, else its vector's, else "run i". Losses that are not finite, or not positive under
@@ -49,35 +56,35 @@ def draw_losses(
             raise ValueError(f"{len(labels)} labels for {len(listed)} runs")
         names = list(labels)
     shown = tick_labels(names, 22)
-    longest = max(2, *(len(run.losses) for run in listed))
+    curves = [[*run.losses, *_last(run)] for run in listed]
+    longest = max(2, *map(len, curves))
 
     figure = go.Figure()
-    for i, (run, name, short) in enumerate(zip(listed, names, shown, strict=True)):
-        losses = [_drawable(loss, log_y) for loss in run.losses]
+    for i, (run, curve, name, short) in enumerate(zip(listed, curves, names, shown, strict=True)):
         colour = theme.PALETTE[i % len(theme.PALETTE)]
         dash = theme.DASHES[i // len(theme.PALETTE) % len(theme.DASHES)]
         whole = hover_text(name)
         figure.add_scatter(
-            x=list(range(len(losses))),
-            y=losses,
-            mode="lines" if len(losses) > 1 else "markers",
+            x=list(range(len(curve))),
+            y=[_drawable(loss, log_y) for loss in curve],
+            mode="lines" if len(curve) > 1 else "markers",
             name=short,
             legendgroup=str(i),
             line={"color": colour, "dash": dash, "width": 2},
             connectgaps=False,
             hovertemplate=f"{whole}<br>step %{{x}}: %{{y:.4g}} nats<extra></extra>",
         )
-        best = int(run.best_step)
-        if 0 <= best < len(losses) and losses[best] is not None:
+        kept = _drawable(run.loss, log_y)
+        if kept is not None:
             figure.add_scatter(
-                x=[best],
-                y=[losses[best]],
+                x=[int(run.step)],
+                y=[kept],
                 mode="markers",
                 cliponaxis=False,
                 legendgroup=str(i),
                 showlegend=False,
                 marker={"color": colour, "size": 11, "symbol": "star"},
-                hovertemplate=f"{whole}<br>best: step %{{x}}, %{{y:.4g}} nats<extra></extra>",
+                hovertemplate=f"{whole}<br>kept: step %{{x}}, %{{y:.4g}} nats<extra></extra>",
             )
     if target is not None and _drawable(target, log_y) is not None:
         # A trace, not a line with an annotation: Plotly misplaces those on logarithmic axes.
@@ -102,8 +109,8 @@ def draw_losses(
         figure.update_yaxes(rangemode="tozero")
     many = len(listed) > 1
     caption = (
-        f"{len(listed)} {'runs' if many else 'run'}. Loss of the vector before each step, summed "
-        "over the tokens of the example's completions. Star: the best step."
+        f"{len(listed)} {'runs' if many else 'run'}. Loss of the vector after so many steps, "
+        "summed over the tokens of the example's completions. Star: the vector that was kept."
     )
     return theme.finish(
         figure,
@@ -119,6 +126,12 @@ def draw_losses(
 def _label(run: Any) -> str:
     """The run's own name, or its vector's."""
     return getattr(run, "label", "") or getattr(getattr(run, "vector", None), "label", "") or ""
+
+
+def _last(run: Any) -> list[float]:
+    """The loss after the last step, where the run tells it."""
+    last = getattr(run, "last_loss", None)
+    return [] if last is None else [last]
 
 
 def _drawable(value: float | int, log_y: bool) -> float | None:

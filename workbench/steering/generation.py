@@ -57,8 +57,8 @@ def generate(
     steering: Steering = (),
     max_new_tokens: int = 64,
     n: int = 1,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
+    temperature: int | float = 0.0,
+    top_p: int | float = 1.0,
     seed: int | None = None,
     batch_size: int | None = None,
     progress: bool = True,
@@ -110,8 +110,8 @@ def stream(
     prompt: str,
     steering: Steering = (),
     max_new_tokens: int = 64,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
+    temperature: int | float = 0.0,
+    top_p: int | float = 1.0,
     seed: int | None = None,
 ) -> Iterator[StreamedToken]:
     """Yield an answer token by token, with its log-prob steered and unsteered in the same context.

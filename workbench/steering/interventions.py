@@ -109,7 +109,7 @@ class _WithVector:
 class Add(_WithVector):
     """`x -> x + scale·v` at the vector's layer; several vectors or scales go row by row."""
 
-    scale: float | Sequence[float] = 1.0
+    scale: int | float | Sequence[int | float] = 1.0
     positions: Positions = Positions.all()
 
     def edits(self, model: HookedModel) -> list[Edit]:
@@ -143,7 +143,7 @@ class Add(_WithVector):
 class Clamp(_WithVector):
     """`x -> x - v̂v̂ᵀx + value·v`: the component along v becomes `value` times its norm."""
 
-    value: float | Sequence[float] = 1.0
+    value: int | float | Sequence[int | float] = 1.0
     positions: Positions = Positions.all()
 
     def edits(self, model: HookedModel) -> list[Edit]:
@@ -291,7 +291,7 @@ def _apply(operator: Callable[..., Tensor], args: tuple, resid: Tensor, hook: An
 
 
 def _by_row(
-    number: float | Sequence[float], rows: int | None, model: HookedModel
+    number: int | float | Sequence[int | float], rows: int | None, model: HookedModel
 ) -> float | Float[Tensor, "rows 1 1"]:
     """A number as it is; several as a column, one for each row."""
     if isinstance(number, int | float):
@@ -302,19 +302,19 @@ def _by_row(
     return torch.tensor(numbers, device=device_of(model))[:, None, None]
 
 
-def _count(number: float | Sequence[float]) -> int | None:
+def _count(number: int | float | Sequence[int | float]) -> int | None:
     return None if isinstance(number, int | float) else len(number)
 
 
-def _finite(number: float) -> float:
+def _finite(number: int | float) -> float:
     if number != number or number in (float("inf"), float("-inf")):
         raise ValueError(f"a scale must be a finite number, got {number}")
     return number
 
 
 def _taken_numbers(
-    number: float | Sequence[float], rows: Sequence[int]
-) -> float | Sequence[float]:
+    number: int | float | Sequence[int | float], rows: Sequence[int]
+) -> float | Sequence[int | float]:
     return number if isinstance(number, int | float) else tuple(number[i] for i in rows)
 
 

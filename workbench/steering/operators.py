@@ -20,7 +20,7 @@ def add(
 def clamp(
     resid: Float[Tensor, "batch pos d_model"],
     vector: Float[Tensor, "*#rows d_model"],
-    value: float | Float[Tensor, "*#rows 1"] = 1.0,
+    value: int | float | Float[Tensor, "*#rows 1"] = 1.0,
 ) -> Float[Tensor, "batch pos d_model"]:
     """`x -> x - v̂v̂ᵀx + value·v`: the component along v becomes `value` times its norm."""
     unit = vector / vector.norm(dim=-1, keepdim=True)

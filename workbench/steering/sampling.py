@@ -17,13 +17,13 @@ class Sampler:
     beside it or on the batch size.
     """
 
-    temperature: float
-    top_p: float
+    temperature: int | float
+    top_p: int | float
     draws: Float[Tensor, "batch step"]
 
     @classmethod
     def of(
-        cls, temperature: float, top_p: float, seeds: list[int], max_new_tokens: int
+        cls, temperature: int | float, top_p: int | float, seeds: list[int], max_new_tokens: int
     ) -> Sampler:
         """One seed a row. Raises ValueError for a negative temperature or a top_p outside (0, 1]."""
         if not temperature >= 0 or temperature == float("inf"):

@@ -80,7 +80,7 @@ class LogProbs:
     total: Float[Tensor, " completion"]
     token_log_probs: tuple[Float[Tensor, " _"], ...]
     tokens: tuple[tuple[str, ...], ...]
-    coldness: float
+    coldness: int | float
 
     @property
     def mean(self) -> Float[Tensor, " completion"]:
@@ -107,7 +107,7 @@ def at_least_float32(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]
 
 
 def log_softmax_at(
-    read: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: float
+    read: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: int | float
 ) -> Float[Tensor, " token"]:
     """`log softmax(coldness · logits)` at each target, in float32 at least."""
     scaled = coldness * at_least_float32(read)
@@ -121,7 +121,7 @@ def log_prob(
     prompts: str | Sequence[str],
     completions: str | Sequence[str],
     steering: Steering = (),
-    coldness: float = 1.0,
+    coldness: int | float = 1.0,
     batch_size: int = DEFAULT_BATCH,
     progress: bool = False,
 ) -> LogProbs:

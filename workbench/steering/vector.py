@@ -67,7 +67,7 @@ class SteeringVector:
         """Its Euclidean norm."""
         return float(self.values.norm())
 
-    def normalized(self, norm: float = 1.0) -> SteeringVector:
+    def normalized(self, norm: int | float = 1.0) -> SteeringVector:
         """The same direction at another norm. Raises ValueError for the zero vector."""
         if self.norm == 0:
             raise ValueError("the zero vector has no direction to normalize")
@@ -90,12 +90,12 @@ class SteeringVector:
     def __sub__(self, other: SteeringVector) -> SteeringVector:
         return self._combined(other, self.values - self._same_place(other).values, "difference")
 
-    def __mul__(self, factor: float) -> SteeringVector:
+    def __mul__(self, factor: int | float) -> SteeringVector:
         return self._derived(self.values * factor, "scaled", factor=float(factor))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: float) -> SteeringVector:
+    def __truediv__(self, divisor: int | float) -> SteeringVector:
         return self._derived(self.values / divisor, "scaled", factor=1 / float(divisor))
 
     def __neg__(self) -> SteeringVector:

@@ -26,7 +26,7 @@ class Example:
     prompt: str
     promote: Sequence[str] = ()
     suppress: Sequence[str] = ()
-    target_losses: Sequence[float] | None = None
+    target_losses: Sequence[int | float] | None = None
     negated: bool = False
     positions: Positions | Tensor | None = None
 

@@ -45,18 +45,18 @@ class OneShotJob:
     examples: Sequence[Example]
     layer: int | Sequence[int]
     steps: int = 50
-    learning_rate: float = 0.1
-    coldness: float = 0.7
+    learning_rate: int | float = 0.1
+    coldness: int | float = 0.7
     start: Tensor | SteeringVector | None = None
-    start_norm: float | None = None
-    max_norm: float | None = None
-    target_loss: float | None = None
+    start_norm: int | float | None = None
+    max_norm: int | float | None = None
+    target_loss: int | float | None = None
     target_of: Literal["total", "completion"] = "total"
     patience: int = 1
     satisfice: bool = False
-    tolerance: float = 0.05
+    tolerance: int | float = 0.05
     intervention: Literal["add", "clamp"] = "add"
-    clamp_value: float = 1.0
+    clamp_value: int | float = 1.0
     positions: Positions | Tensor = Positions.all()
     keep: Literal["best", "last"] = "best"
     seed: int = 0
@@ -158,7 +158,7 @@ class OneShotJob:
 
 
 def within_norm(
-    vector: Float[Tensor, " d_model"], max_norm: float | None
+    vector: Float[Tensor, " d_model"], max_norm: int | float | None
 ) -> Float[Tensor, " d_model"]:
     """The vector itself, or scaled back to `max_norm` where it is longer."""
     norm = float(vector.norm())

@@ -19,14 +19,14 @@ from workbench.steering.scoring import at_least_float32, log_softmax_at
 
 
 def promotion_terms(
-    logits: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: float
+    logits: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: int | float
 ) -> Float[Tensor, " token"]:
     """`-log P(y)` of each token, in nats."""
     return -log_softmax_at(logits, target, coldness)
 
 
 def suppression_terms(
-    logits: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: float
+    logits: Float[Tensor, "token d_vocab"], target: Int[Tensor, " token"], coldness: int | float
 ) -> Float[Tensor, " token"]:
     """`-log(1 - P(y))` of each token, in nats."""
     scaled = coldness * at_least_float32(logits)

@@ -104,7 +104,7 @@ class Pack:
         return edits
 
 
-def _act(way: str, value: float, vector: Tensor, resid: Tensor, hook: object) -> Tensor:
+def _act(way: str, value: int | float, vector: Tensor, resid: Tensor, hook: object) -> Tensor:
     """The edit that a vector is trained in."""
     if way == "clamp":
         return operators.clamp(resid, vector, value)

@@ -1,0 +1,100 @@
+"""Hooked models by name, folder and object; and what is recorded of them."""
+
+import pytest
+import torch
+
+import workbench as wb
+from tests.conftest import tiny_hf
+from workbench.models import from_hf, load_model, record_of
+from workbench.models.identity import facts_of
+
+TOKENS = torch.tensor([[1, 20, 30, 40]])
+
+
+@pytest.fixture
+def folder(tmp_path, tokenizers):
+    """A Hugging Face folder with a tiny Llama."""
+    path = tmp_path / "my-tiny-model"
+    tiny_hf("llama").save_pretrained(path)
+    tokenizers[True].save_pretrained(path)
+    return path
+
+
+def test_a_local_folder_loads_and_equals_the_plain_model(folder):
+    model = load_model(str(folder))
+    assert record_of(model).name == "my-tiny-model"
+    with torch.no_grad():
+        torch.testing.assert_close(model(TOKENS), tiny_hf("llama")(TOKENS).logits, atol=1e-5, rtol=0)
+
+
+def test_dtype_and_weight_processing_are_recorded(folder):
+    half = load_model(str(folder), dtype="bfloat16")
+    assert (record_of(half).dtype, record_of(half).weight_processing) == ("bfloat16", "raw")
+    folded = load_model(str(folder), compatibility_mode=True)
+    assert record_of(folded).weight_processing == "folded"
+    with torch.no_grad():
+        plain = tiny_hf("llama")(TOKENS).logits.log_softmax(-1)
+        torch.testing.assert_close(folded(TOKENS).log_softmax(-1), plain, atol=1e-4, rtol=0)
+
+
+def test_an_object_in_hand_with_a_tokenizer_that_was_never_saved(tokenizers):
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    core = Tokenizer.from_str(tokenizers[True].backend_tokenizer.to_str())
+    fresh = PreTrainedTokenizerFast(tokenizer_object=core, bos_token="<s>", eos_token="</s>")
+    model = from_hf(tiny_hf("llama"), fresh, name="in-hand")
+    assert facts_of(model).adds_bos
+    assert wb.generate(model, ["w1 w2"], max_new_tokens=2, progress=False)[0]
+
+
+def test_a_record_tells_models_apart_and_survives_tokenizing(tiny):
+    before = record_of(tiny)
+    tiny.to_tokens(["w1 w2 w3", "w1"])
+    assert record_of(tiny) == before
+    assert (before.d_model, before.n_layers) == (32, 4)
+    tiny.tokenizer.chat_template += " "
+    assert record_of(tiny).chat_template_hash != before.chat_template_hash
+
+
+def test_a_model_booted_by_transformer_lens_itself_works_too(tokenizers):
+    from transformer_lens.model_bridge import TransformerBridge
+
+    model = TransformerBridge.boot_transformers(
+        "booted-elsewhere", hf_model=tiny_hf("llama"), tokenizer=tokenizers[True]
+    )
+    assert record_of(model).name == "booted-elsewhere"
+    assert facts_of(model).stop_ids == (2,)
+    run = wb.optimize(model, [wb.Example("w1 w2", promote=[" w3"])], 1, steps=2, progress=False)
+    assert wb.generate(model, ["w1"], wb.Add(run.vector), max_new_tokens=2, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("smollm-135m-instruct", "did you mean 'smollm2-135m-instruct'"),
+        ("no/such-model", "the hub did not give it. Known names: smollm2-135m-instruct"),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_known_ones(name, message):
+    with pytest.raises(ValueError, match=message):
+        load_model(name)
+
+
+def test_other_bad_requests(folder):
+    with pytest.raises(ValueError, match="unknown dtype 'float8'"):
+        load_model(str(folder), dtype="float8")
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match="does not hold a model that transformers can read"):
+        load_model(str(folder))
+    with pytest.raises(ValueError, match="no revision to choose"):
+        load_model("smollm2-135m-instruct", revision="main")
+
+
+@pytest.mark.embedded
+def test_the_embedded_default(embedded):
+    record = record_of(embedded)
+    assert record.name == "smollm2-135m-instruct"
+    assert (record.n_layers, record.d_model, record.dtype) == (30, 576, "float32")
+    prompt = wb.chat(embedded, "What is the capital of France?")
+    assert "Paris" in wb.generate(embedded, [prompt], max_new_tokens=16, progress=False)[0]
