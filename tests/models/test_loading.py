@@ -24,7 +24,9 @@ def test_a_local_folder_loads_and_equals_the_plain_model(folder):
     model = load_model(str(folder))
     assert record_of(model).name == "my-tiny-model"
     with torch.no_grad():
-        torch.testing.assert_close(model(TOKENS), tiny_hf("llama")(TOKENS).logits, atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            model(TOKENS), tiny_hf("llama")(TOKENS).logits, atol=1e-5, rtol=0
+        )
 
 
 def test_dtype_and_weight_processing_are_recorded(folder):

@@ -26,7 +26,9 @@ def test_a_base_model_says_that_it_has_no_format(tiny):
 def test_a_bos_is_added_where_the_tokenizer_itself_adds_one(any_model):
     ids = prompt_ids(any_model, "w1 w2")
     adds = any_model.kind != "gpt2"
-    assert ids[0] == (1 if adds else any_model.tokenizer("w1", add_special_tokens=False)["input_ids"][0])
+    assert ids[0] == (
+        1 if adds else any_model.tokenizer("w1", add_special_tokens=False)["input_ids"][0]
+    )
     assert len(ids) == 2 + adds
     assert prompt_ids(any_model, "<s> w1").count(1) == 1
 
@@ -54,7 +56,7 @@ def test_the_embedded_models_boundaries(embedded):
     assert head == prompt_ids(embedded, prompt)
     assert head.count(embedded.tokenizer.bos_token_id) == 3, "system, user, assistant; none added"
     assert embedded.tokenizer.decode(tail) == "Paris."
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="merges with the end") as error:
         completion_ids(embedded, "The capital of Fra", "nce is Paris")
     message = str(error.value)
     assert "'nce is Paris' merges with the end of its prompt 'The capital of Fra'" in message

@@ -62,9 +62,7 @@ def test_batch_size_does_not_change_what_is_sampled(tiny):
 
 
 def test_rows_stop_at_the_end_of_turn_and_texts_have_no_special_tokens(tiny):
-    greedy = wb.generate(
-        never_stops(tiny), PROMPTS, max_new_tokens=6, progress=False, details=True
-    )
+    greedy = wb.generate(never_stops(tiny), PROMPTS, max_new_tokens=6, progress=False, details=True)
     stop = int(greedy[0].tokens[2])
     remember(tiny, LoadFacts("tiny", adds_bos=True, stop_ids=(stop,)))
     stopped = wb.generate(tiny, PROMPTS, max_new_tokens=6, progress=False, details=True)

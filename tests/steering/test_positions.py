@@ -69,9 +69,7 @@ def test_a_span_from_the_end_covers_prompt_and_completion_as_in_python(tiny):
     at = resid_pre(1)
     args = (rows.batch.tokens,), {"attention_mask": rows.batch.attention_mask}
     _, clean = tiny.run_with_cache(*args[0], **args[1])
-    with wb.steer(
-        tiny, wb.Add(V, positions=P.span(-3, -1)), prompt_lengths=rows.prompt_lengths
-    ):
+    with wb.steer(tiny, wb.Add(V, positions=P.span(-3, -1)), prompt_lengths=rows.prompt_lengths):
         _, steered = tiny.run_with_cache(*args[0], **args[1])
     assert edited(steered[at], clean[at], 0) == {4, 5}  # 7 tokens with the BOS
     assert edited(steered[at], clean[at], 1) == {1, 2}  # 4 tokens

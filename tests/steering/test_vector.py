@@ -124,9 +124,7 @@ def test_a_vector_of_a_folded_basis_does_not_act_on_raw_weights(tiny, tokenizers
     from tests.conftest import tiny_hf
     from workbench.models import from_hf
 
-    folded = from_hf(
-        tiny_hf("llama"), tokenizers[True], name="tiny-llama", compatibility_mode=True
-    )
+    folded = from_hf(tiny_hf("llama"), tokenizers[True], name="tiny-llama", compatibility_mode=True)
     vector = wb.SteeringVector(torch.ones(32), 1, Provenance.of("test", folded))
     assert vector.provenance.model.weight_processing == "folded"
     with pytest.raises(ValueError, match="weight_processing 'folded', this one has 'raw'"):

@@ -125,9 +125,7 @@ class ForwardCall:
 
 
 @contextmanager
-def watch_forwards(
-    model: HookedModel, on_call: Callable[[ForwardCall], None]
-) -> Iterator[None]:
+def watch_forwards(model: HookedModel, on_call: Callable[[ForwardCall], None]) -> Iterator[None]:
     """Call `on_call` before the first block of every forward pass inside the context."""
     with ExitStack() as stack:
         for module, hook in _watchers(model, on_call):

@@ -97,8 +97,8 @@ def generate(
             batch = pad(model, [ids[owner[row]] for row in rows], side="left")
             with apply_edits(model, edits, batch.lengths, rows_of(taken)):
                 finished = _finish(model, batch, sampler)
-            for row, generation in zip(rows, finished, strict=True):
-                made[row] = generation
+            for place, generation in zip(rows, finished, strict=True):
+                made[place] = generation
             bar.update(len(rows))
     results = [g if details else g.text for g in made if g is not None]
     return results if n == 1 else [results[i * n : (i + 1) * n] for i in range(len(prompts))]
@@ -204,9 +204,7 @@ def _check_request(
     if not prompts:
         raise ValueError("there is no prompt to generate from")
     if max_new_tokens < 1 or n < 1:
-        raise ValueError(
-            f"max_new_tokens and n must be at least 1, got {max_new_tokens} and {n}"
-        )
+        raise ValueError(f"max_new_tokens and n must be at least 1, got {max_new_tokens} and {n}")
     rows = rows_of(interventions)
     if rows is not None and rows != len(prompts):
         raise ValueError(

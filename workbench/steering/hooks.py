@@ -58,9 +58,7 @@ def apply_edits(
         for edit in edits:
             # The hook is put on the hook point's module itself, not in TransformerLens's own
             # list, which `reset_hooks` empties.
-            handle = hook_point(model, edit.hook).register_forward_hook(
-                _hook(edit, tracker, rows)
-            )
+            handle = hook_point(model, edit.hook).register_forward_hook(_hook(edit, tracker, rows))
             stack.callback(handle.remove)
         yield
 

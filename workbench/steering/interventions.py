@@ -266,7 +266,8 @@ def as_interventions(steering: Any) -> list[Intervention]:
 
 def rows_of(interventions: Iterable[Intervention]) -> int | None:
     """How many rows the interventions that go row by row are made for; None if none does."""
-    counts = {i.row_count for i in interventions if isinstance(i, _WithVector)} - {None}
+    each = (i.row_count for i in interventions if isinstance(i, _WithVector))
+    counts = {count for count in each if count is not None}
     if len(counts) > 1:
         raise ValueError(f"interventions for different numbers of rows: {sorted(counts)}")
     return next(iter(counts), None)

@@ -220,9 +220,7 @@ class WindowTracker:
     how long each row's prompt is. Passes with a filled cache are the completion.
     """
 
-    def __init__(
-        self, model: HookedModel, prompt_lengths: Int[Tensor, " batch"] | None = None
-    ):
+    def __init__(self, model: HookedModel, prompt_lengths: Int[Tensor, " batch"] | None = None):
         self._pad = pad_id(model) if model.tokenizer is not None else None
         self._given = prompt_lengths
         self._prompt_lengths: Int[Tensor, " batch"] | None = None
@@ -245,9 +243,7 @@ class WindowTracker:
             tokens=call.tokens,
         )
 
-    def _declared(
-        self, batch: int, lengths: Int[Tensor, " batch"]
-    ) -> Int[Tensor, " batch"]:
+    def _declared(self, batch: int, lengths: Int[Tensor, " batch"]) -> Int[Tensor, " batch"]:
         if self._given is None:
             return lengths
         if self._given.shape[0] != batch:

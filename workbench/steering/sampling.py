@@ -25,7 +25,7 @@ class Sampler:
     def of(
         cls, temperature: int | float, top_p: int | float, seeds: list[int], max_new_tokens: int
     ) -> Sampler:
-        """One seed a row. Raises ValueError for a negative temperature or a top_p outside (0, 1]."""
+        """One seed a row. Raises ValueError for temperatures under 0, top_p outside (0, 1]."""
         if not temperature >= 0 or temperature == float("inf"):
             raise ValueError(f"temperature must be a number of 0 or more, got {temperature}")
         if not 0 < top_p <= 1:

@@ -141,7 +141,14 @@ def test_steps_are_counted_exactly_and_the_first_loss_is_that_of_the_start(tiny)
 
 def test_max_norm_holds_at_every_step_and_start_norm_at_the_first(tiny):
     run = wb.optimize(
-        tiny, [PROMOTED], 1, steps=8, learning_rate=1.0, start_norm=4.0, max_norm=5.0, progress=False
+        tiny,
+        [PROMOTED],
+        1,
+        steps=8,
+        learning_rate=1.0,
+        start_norm=4.0,
+        max_norm=5.0,
+        progress=False,
     )
     assert run.norms[0] == pytest.approx(4.0, rel=1e-5)
     assert max(run.norms) <= 5.0 + 1e-4
@@ -192,7 +199,11 @@ def test_satisficing_approaches_its_target_from_either_side(tiny, side):
 
 def test_a_negated_example_is_trained_with_the_opposite_vector(tiny):
     run = wb.optimize(
-        tiny, [wb.Example("w1 w2 w3", promote=[" w10 w11"], negated=True)], 1, steps=6, progress=False
+        tiny,
+        [wb.Example("w1 w2 w3", promote=[" w10 w11"], negated=True)],
+        1,
+        steps=6,
+        progress=False,
     )
     start = wb.optimize(tiny, [PROMOTED], 1, steps=0, progress=False).vector
     plain = wb.optimize(tiny, [PROMOTED], 1, steps=6, start=-start, progress=False)
@@ -203,7 +214,9 @@ def test_a_negated_example_is_trained_with_the_opposite_vector(tiny):
 def test_positions_by_example_reach_only_their_tokens(tiny):
     only_last = wb.Example("w1 w2 w3", promote=[" w10 w11"], positions=wb.Positions.last(1))
     run = wb.optimize(tiny, [only_last], 1, steps=4, progress=False)
-    by_job = wb.optimize(tiny, [PROMOTED], 1, steps=4, positions=wb.Positions.last(1), progress=False)
+    by_job = wb.optimize(
+        tiny, [PROMOTED], 1, steps=4, positions=wb.Positions.last(1), progress=False
+    )
     everywhere = wb.optimize(tiny, [PROMOTED], 1, steps=4, progress=False)
     assert run.losses == pytest.approx(by_job.losses, rel=1e-5)
     assert run.losses != pytest.approx(everywhere.losses, rel=1e-3)
@@ -227,7 +240,12 @@ def test_a_shared_vector_of_several_layers_has_the_true_gradient(tiny):
     original, Descent.update = Descent.update, keep_gradient
     try:
         wb.optimize(
-            tiny, [PROMOTED], (0, 2), steps=2, start=base, progress=False,
+            tiny,
+            [PROMOTED],
+            (0, 2),
+            steps=2,
+            start=base,
+            progress=False,
             callback=lambda descent: len(descent.history) > 1,
         )
     finally:
@@ -236,9 +254,7 @@ def test_a_shared_vector_of_several_layers_has_the_true_gradient(tiny):
 
 
 def test_same_seed_same_bits_and_another_seed_another_vector(tiny):
-    runs = [
-        wb.optimize(tiny, [MIXED], 1, steps=5, seed=seed, progress=False) for seed in (0, 0, 1)
-    ]
+    runs = [wb.optimize(tiny, [MIXED], 1, steps=5, seed=seed, progress=False) for seed in (0, 0, 1)]
     assert torch.equal(runs[0].vector.values, runs[1].vector.values)
     assert runs[0].losses == runs[1].losses
     assert not torch.equal(runs[0].vector.values, runs[2].vector.values)

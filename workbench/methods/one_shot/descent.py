@@ -52,7 +52,7 @@ class Descent:
         self._adam = torch.optim.Adam([self.values], lr=self.job.learning_rate)
 
     def objective(self, losses: Float[Tensor, " completion"]) -> Float[Tensor, ""]:
-        """What is minimized: the sum of the losses, or of their squared distances to the targets."""
+        """What is minimized: the sum of the losses, or of squared distances to the targets."""
         if self.job.satisfice:
             return (losses - losses.new_tensor(self.job.targets)).square().sum()
         return losses.sum()

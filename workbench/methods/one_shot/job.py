@@ -109,15 +109,12 @@ class OneShotJob:
         return own or self.satisfice or self.target_of == "completion"
 
     @property
-    def targets(self) -> tuple[float | None, ...]:
+    def targets(self) -> tuple[int | float | None, ...]:
         """The target loss of every completion, in the order of its rows."""
-        return tuple(
-            target
-            for example in self.examples
-            for target in (
-                example.target_losses or [self.target_loss] * len(example.completions)
-            )
-        )
+        found: list[int | float | None] = []
+        for example in self.examples:
+            found += example.target_losses or [self.target_loss] * len(example.completions)
+        return tuple(found)
 
     def first_vector(self, model: HookedModel) -> Float[Tensor, " d_model"]:
         """Where the descent starts, float32 on the CPU.

@@ -44,7 +44,7 @@ def optimize(
     Raises ValueError for bad examples, settings, starts and texts; IndexError for a layer that
     the model does not have.
     """
-    job = OneShotJob(examples if isinstance(examples, Example) else tuple(examples), layer, **settings)
+    job = OneShotJob([examples] if isinstance(examples, Example) else examples, layer, **settings)
     return optimize_batch(model, [job], progress=progress, callback=callback)[0]
 
 

@@ -1,0 +1,1 @@
+"""Programs over all the rooms: the demo, and what follows it."""

@@ -1,0 +1,135 @@
+"""The demo's page: every figure with a sentence, answers side by side, provenance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from workbench.experiments.demo import Answers, DemoResult, save_vectors
+from workbench.figures import (
+    Report,
+    draw_cosine_geometry,
+    draw_dose,
+    draw_layer_strip,
+    draw_losses,
+    draw_rates,
+    draw_vector_lens,
+)
+
+GROUPS = {"unsteered": "unsteered", "steered": "steered", "negated": "negated"}
+
+
+def write_demo(result: DemoResult, folder: str | Path) -> Path:
+    """Write the vectors and `report.html` into a folder; returns the page's path."""
+    folder = Path(folder)
+    save_vectors(result, folder / "vectors")
+    return demo_report(result).save(folder / "report.html")
+
+
+def demo_report(result: DemoResult) -> Report:
+    """The page itself, not yet written."""
+    settings, run, conditions = result.settings, result.run, result.conditions
+    n = len(result.prompts)
+    trained_on = settings.training[0]
+    randoms = [answers for name, answers in conditions.items() if name.startswith("random")]
+    report = Report(
+        "One example, one vector",
+        f"{run.vector.provenance.model.name if run.vector.provenance.model else 'a model'}, "
+        f"layer {settings.layer}, {n} unseen questions",
+        lead=(
+            f"One steering vector was optimized on a single question, “{trained_on}”, until "
+            f"the model would answer it with “{settings.promoted}”. It was then added while the "
+            f"model answered {n} questions it had not been trained on. Answers are greedy. "
+            "An answer counts if it begins with the whole promoted sentence."
+        ),
+    )
+    report.section("Does it generalize?")
+    report.table(result.table(), f"Answers to {n} unseen questions; Wilson intervals.")
+    report.figure(
+        draw_rates(
+            {
+                **{name: conditions[name].begins.proportion for name in GROUPS},
+                "random, equal norm": [answers.begins.proportion for answers in randoms],
+            },
+            groups={**GROUPS, "random, equal norm": "control"},
+        ),
+        f"The vector carries over to unseen questions; {len(randoms)} random vectors of the same "
+        "norm and the negated vector are the controls.",
+    )
+    report.text(result.surprisal_sentence())
+    report.section("Answers side by side")
+    names = ["unsteered", "steered", "negated"]
+    rows = [
+        (question, *(conditions[name].texts[i] for name in names))
+        for i, question in enumerate(settings.unseen)
+    ]
+    marks = [(None, *(_mark(conditions[name], i) for name in names)) for i in range(len(rows))]
+    report.side_by_side(
+        rows,
+        ["question", *names],
+        f"All {n} answers, cut at {settings.answer_tokens} tokens; none was left out.",
+        marks=marks,
+    )
+    report.section("How strong, and where?")
+    report.figure(
+        draw_dose(
+            list(result.dose),
+            [answers.begins.proportion for answers in result.dose.values()],
+            controls={
+                "random, equal norm": {
+                    1.0: [answers.begins.proportion for answers in randoms],
+                }
+            },
+        ),
+        "The same vector at several scales: too little does nothing, too much breaks the model, "
+        "and the negated vector never promotes.",
+    )
+    report.figure(
+        draw_layer_strip(_layer_frame(result), unsteered=conditions["unsteered"].begins.proportion),
+        "One vector a layer, each optimized on the same question with the same settings: where "
+        "in the model one example suffices.",
+    )
+    report.section("The vectors themselves")
+    report.figure(
+        draw_losses([run, *result.other_runs], target=settings.target_loss),
+        "Loss in nats before each step, for the demo's vector and those of other seeds and "
+        "questions at the same layer.",
+    )
+    report.figure(
+        draw_cosine_geometry(result.geometry),
+        "Cosines between vectors of one layer from several questions and seeds, against what two "
+        "random vectors of this width have.",
+    )
+    report.figure(
+        draw_vector_lens(result.lens),
+        "Tokens that the vector itself promotes and suppresses through the unembedding, its "
+        "direct path; what later layers make of it is not in this figure.",
+    )
+    report.section("Provenance")
+    report.text(
+        "What the settings were chosen on: other questions, not shown here. The vectors stand "
+        "beside this page as safetensors files, each with this record in its metadata."
+    )
+    report.details(
+        "Settings of the demo", {**asdict(settings), "positions": str(settings.positions)}
+    )
+    report.details("Provenance of the vector", asdict(run.vector.provenance))
+    return report
+
+
+def _mark(answers: Answers, i: int) -> str | None:
+    return "as promoted" if answers.begins.begins[i] else None
+
+
+def _layer_frame(result: DemoResult) -> pd.DataFrame:
+    """One row a layer: its rate with interval, and the final loss."""
+    losses = {run.job.layers[0]: run.loss for run in (result.run, *result.layer_runs)}
+    return pd.concat(
+        [
+            answers.begins.proportion.to_frame().assign(layer=layer, loss=losses[layer])
+            for layer, answers in result.layers.items()
+        ],
+        ignore_index=True,
+    )
