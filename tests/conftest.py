@@ -1,8 +1,12 @@
-"""Tiny random models of five architectures, and the embedded model once a session."""
+"""Tiny random models of several architectures, and the embedded model once a session.
+
+They are bridges; where TransformerLens 3.9 is installed, they are `HookedTransformer`s.
+"""
 
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 # Before torch is imported anywhere: shapes written in the package are checked in tests.
@@ -16,6 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+TL3 = version("transformer-lens").startswith("3.")
 WORDS = [f"w{i}" for i in range(90)]
 CHAT_TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}> {{ m['content'] }} {% endfor %}"
@@ -84,7 +89,8 @@ def tiny_hf(kind: str, seed: int = 0) -> torch.nn.Module:
     return model
 
 
-ARCHITECTURES = ["llama", "gpt2", "gemma3", "qwen3", "gpt_neox"]
+# TransformerLens 3.9 knows Gemma 3 by its hub names only.
+ARCHITECTURES = ["llama", "gpt2", "qwen3", "gpt_neox", *([] if TL3 else ["gemma3"])]
 
 
 @pytest.fixture(scope="session")
@@ -96,11 +102,29 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, PreTraine
     }
 
 
+def wrap(hf_model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, **options):
+    """The model as the hooked kind that the installed TransformerLens is tested with."""
+    if TL3:
+        from tests.hooked_transformer import from_hf
+    else:
+        from workbench.models import from_hf
+    return from_hf(hf_model, tokenizer, **options)
+
+
 def boot(kind: str, tokenizers: dict[bool, PreTrainedTokenizerFast], seed: int = 0):
     """A hooked tiny model; those of Llama's kind have a tokenizer that adds a BOS."""
-    from workbench.models import from_hf
+    return wrap(tiny_hf(kind, seed), tokenizers[kind != "gpt2"], name=f"tiny-{kind}")
 
-    return from_hf(tiny_hf(kind, seed), tokenizers[kind != "gpt2"], name=f"tiny-{kind}")
+
+def all_modules(model) -> list[torch.nn.Module]:
+    """The model's modules, and those of the Hugging Face model inside a bridge."""
+    inner = getattr(model, "original_model", model)
+    return list(dict.fromkeys([*model.modules(), *inner.modules()]))
+
+
+def all_parameters(model) -> list[torch.nn.Parameter]:
+    """The parameters of `all_modules`."""
+    return [p for module in all_modules(model) for p in module.parameters(recurse=False)]
 
 
 @pytest.fixture(params=ARCHITECTURES)
@@ -120,6 +144,12 @@ def tiny(tokenizers):
 @pytest.fixture(scope="session")
 def embedded():
     """The embedded default model, shared by the session: leave it as you found it."""
+    if TL3:
+        from workbench.models.converted import load_packaged
+        from workbench.models.known import KNOWN
+
+        name = "smollm2-135m-instruct"
+        return wrap(*load_packaged(KNOWN[name]), name=name)
     from workbench.models import load_model
 
     return load_model()

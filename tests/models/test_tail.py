@@ -11,6 +11,8 @@ from workbench.models.text import pad
 from workbench.steering.hooks import apply_edits
 from workbench.steering.positions import TokenWindow
 
+pytestmark = pytest.mark.tl3
+
 ROWS = [[1, 20, 30, 40, 50, 60, 70, 80, 12, 13, 14, 15], [1, 21, 31, 41, 51]]
 ROW, COLUMN = torch.tensor([0, 0, 1]), torch.tensor([5, 11, 4])
 
@@ -56,11 +58,13 @@ def test_a_steered_replay_and_its_gradient_equal_the_full_pass(any_model):
 def test_a_model_whose_logits_are_more_than_an_unembedding_falls_back_with_a_warning(
     tiny, monkeypatch
 ):
-    unembed = tail_module.unembed
-    monkeypatch.setattr(tail_module, "unembed", lambda model, resid: 2 * unembed(model, resid))
+    def doubled(*args):
+        return 2 * hooked.logits(*args)
+
+    monkeypatch.setattr("workbench.models.tail.logits", doubled)
     with pytest.warns(UserWarning, match="cannot be replayed"):
         tail, batch = record(tiny, 1)
     assert tail.calls is None
     with torch.no_grad():
-        full = hooked.logits(tiny, batch.tokens, batch.attention_mask)[ROW, COLUMN]
+        full = doubled(tiny, batch.tokens, batch.attention_mask)[ROW, COLUMN]
         torch.testing.assert_close(tail.read(), full, rtol=0, atol=1e-6)

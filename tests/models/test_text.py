@@ -6,6 +6,8 @@ import torch
 import workbench as wb
 from workbench.models.text import completion_ids, pad, prompt_ids
 
+pytestmark = pytest.mark.tl3
+
 
 def test_chat_formats_with_the_tokenizers_own_template(tiny):
     assert wb.chat(tiny, "w1 w2") == "<user> w1 w2 <assistant> "

@@ -4,10 +4,13 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.conftest import all_modules, all_parameters
 from workbench.models import hooked
 from workbench.models.identity import LoadFacts, facts_of, remember
 from workbench.models.text import prompt_ids
 from workbench.steering.sampling import Sampler
+
+pytestmark = pytest.mark.tl3
 
 PROMPTS = ["w1 w2 w3 w4 w5 w6 w7", "w8 w9", "w10 w11 w12"]
 V = wb.SteeringVector(torch.linspace(-2, 2, 32), 1)
@@ -147,7 +150,7 @@ def test_bad_requests_say_what_was_wrong(tiny):
 
 def test_the_model_is_left_in_its_mode(tiny):
     tiny.train()
-    training = {name: m.training for name, m in tiny.original_model.named_modules()}
+    training = [module.training for module in all_modules(tiny)]
     wb.generate(tiny, PROMPTS, wb.Add(V), max_new_tokens=2, progress=False)
-    assert training == {name: m.training for name, m in tiny.original_model.named_modules()}
-    assert all(p.requires_grad for p in tiny.original_model.parameters())
+    assert training == [module.training for module in all_modules(tiny)]
+    assert all(p.requires_grad for p in all_parameters(tiny))

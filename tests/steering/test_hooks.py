@@ -4,11 +4,13 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.conftest import boot, tiny_hf
+from tests.conftest import all_modules, boot, tiny_hf
 from workbench.models.hooked import resid_pre
 from workbench.steering import Provenance
 from workbench.steering.interventions import as_interventions
 from workbench.steering.operators import ablate, add, clamp
+
+pytestmark = pytest.mark.tl3
 
 TOKENS = torch.tensor([[1, 20, 30, 40, 50, 60], [1, 21, 31, 41, 51, 61]])
 
@@ -25,8 +27,7 @@ def hf_block(hf, layer):
 
 
 def count_hooks(model):
-    modules = {*model.modules(), *model.original_model.modules()}
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in modules)
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in all_modules(model))
 
 
 @pytest.mark.parametrize("layer", [0, 2])

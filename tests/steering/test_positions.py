@@ -4,9 +4,11 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.models.hooked import resid_pre
+from workbench.models.hooked import CachedForward, resid_pre
 from workbench.models.text import pad
 from workbench.steering.scoring import CompletionRows
+
+pytestmark = pytest.mark.tl3
 
 P = wb.Positions
 PROMPT, COMPLETION = [1, 20, 30, 40, 50], [60, 70, 80]
@@ -23,10 +25,10 @@ CASES = {
 V = wb.SteeringVector(torch.ones(32), 1)
 
 
-def edited(steered, clean, row, offset=0):
-    """Which real tokens of a row differ from the clean run at the layer."""
+def edited(steered, clean, row):
+    """Which columns of a row differ from the clean run at the layer."""
     moved = (steered[row] - clean[row]).abs().amax(-1) > 1e-4
-    return {int(i) - offset for i in moved.nonzero().flatten()}
+    return set(moved.nonzero().flatten().tolist())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -40,10 +42,8 @@ def test_positions_in_a_padded_batch(tiny, name, side):
     lengths = torch.tensor([5, 5])
     with wb.steer(tiny, wb.Add(V, positions=positions), prompt_lengths=lengths):
         _, steered = tiny.run_with_cache(batch.tokens, attention_mask=batch.attention_mask)
-    offset = 3 if side == "left" else 0
     real = batch.attention_mask[0].bool()
     assert edited(steered[at][:1, real], clean[at][:1, real], 0) == expected
-    assert offset + len(rows[0]) <= batch.tokens.shape[1]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -54,8 +54,6 @@ def test_positions_in_cached_generation_equal_those_of_a_whole_pass(any_model, n
     whole = torch.tensor([PROMPT + COMPLETION])
     with torch.no_grad(), wb.steer(any_model, intervention, prompt_lengths=torch.tensor([5])):
         expected = any_model(whole)[0, 4:]
-    from workbench.models.hooked import CachedForward
-
     with torch.no_grad(), wb.steer(any_model, intervention):
         forward = CachedForward(any_model)
         got = [forward(torch.tensor([PROMPT]), torch.ones(1, 5, dtype=torch.long))]

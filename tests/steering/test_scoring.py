@@ -7,6 +7,8 @@ import workbench as wb
 from tests.conftest import tiny_hf
 from workbench.models.text import completion_ids, prompt_ids
 
+pytestmark = pytest.mark.tl3
+
 PROMPTS = ["w1 w2 w3 w4", "w5 w6", "w7 w8 w9"]
 COMPLETIONS = [" w10 w11", " w12", " w13 w14 w15"]
 V = wb.SteeringVector(torch.linspace(-2, 2, 32), 1)

@@ -8,8 +8,11 @@ import torch
 from safetensors.torch import save_file
 
 import workbench as wb
+from tests.conftest import tiny_hf, wrap
 from workbench.steering import Provenance
 from workbench.steering.vector import SCHEMA
+
+pytestmark = pytest.mark.tl3
 
 A = wb.SteeringVector(torch.tensor([3.0, 0.0, 4.0]), 2)
 B = wb.SteeringVector(torch.tensor([0.0, 2.0, 0.0]), 2)
@@ -121,10 +124,7 @@ def test_damaged_files_are_refused_in_words(tmp_path, tiny):
 
 
 def test_a_vector_of_a_folded_basis_does_not_act_on_raw_weights(tiny, tokenizers):
-    from tests.conftest import tiny_hf
-    from workbench.models import from_hf
-
-    folded = from_hf(tiny_hf("llama"), tokenizers[True], name="tiny-llama", compatibility_mode=True)
+    folded = wrap(tiny_hf("llama"), tokenizers[True], name="tiny-llama", compatibility_mode=True)
     vector = wb.SteeringVector(torch.ones(32), 1, Provenance.of("test", folded))
     assert vector.provenance.model.weight_processing == "folded"
     with pytest.raises(ValueError, match="weight_processing 'folded', this one has 'raw'"):

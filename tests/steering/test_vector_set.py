@@ -6,6 +6,8 @@ import torch
 import workbench as wb
 from workbench.steering import Provenance
 
+pytestmark = pytest.mark.tl3
+
 
 def make(label, layer, method, **config):
     provenance = Provenance(method, config=config, results={"loss": 0.5, "losses": [1.0, 0.5]})

@@ -9,13 +9,15 @@ ask which kind they hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformer_lens.hook_points import HookPoint
 
 
@@ -127,55 +129,78 @@ class ForwardCall:
 @contextmanager
 def watch_forwards(model: HookedModel, on_call: Callable[[ForwardCall], None]) -> Iterator[None]:
     """Call `on_call` before the first block of every forward pass inside the context."""
-    with ExitStack() as stack:
-        for module, hook in _watchers(model, on_call):
-            handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-            stack.callback(handle.remove)
+    watch = _watch_bridge if is_bridge(model) else _watch_blocks
+    handles = watch(model, on_call)
+    try:
         yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
-def _watchers(
+def _watch_bridge(
     model: HookedModel, on_call: Callable[[ForwardCall], None]
-) -> list[tuple[nn.Module, Callable[..., None]]]:
-    if is_bridge(model):
+) -> list[RemovableHandle]:
+    """Watch the wrapped Hugging Face module, which every pass goes through."""
 
-        def before_hf(module: nn.Module, args: tuple, kwargs: dict) -> None:
-            tokens = args[0] if args else kwargs.get("input_ids")
-            shaped = tokens if tokens is not None else kwargs["inputs_embeds"]
-            mask = kwargs.get("attention_mask")
-            cache = kwargs.get("past_key_values")
-            on_call(
-                ForwardCall(
-                    batch=shaped.shape[0],
-                    width=shaped.shape[1],
-                    past=int(cache.get_seq_length()) if cache is not None else 0,
-                    tokens=tokens,
-                    attention_mask=mask if _is_padding_mask(mask) else None,
-                )
-            )
-
-        return [(model.original_model, before_hf)]  # type: ignore[attr-defined]
-
-    tokens_seen: list[Tensor] = []
-
-    def before_embed(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        tokens_seen[:] = [args[0]]
-
-    def before_first_block(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        residual, entry = args[0], kwargs.get("past_kv_cache_entry")
+    def before_hf(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        tokens = args[0] if args else kwargs.get("input_ids")
+        shaped = tokens if tokens is not None else kwargs["inputs_embeds"]
         mask = kwargs.get("attention_mask")
-        tokens = tokens_seen.pop() if tokens_seen else None
+        cache = kwargs.get("past_key_values")
         on_call(
             ForwardCall(
-                batch=residual.shape[0],
-                width=residual.shape[1],
-                past=int(entry.past_keys.shape[1]) if entry is not None else 0,
+                batch=shaped.shape[0],
+                width=shaped.shape[1],
+                past=int(cache.get_seq_length()) if cache is not None else 0,
                 tokens=tokens,
                 attention_mask=mask if _is_padding_mask(mask) else None,
             )
         )
 
-    return [(model.embed, before_embed), (model.blocks[0], before_first_block)]  # type: ignore[attr-defined]
+    hf_model = model.original_model  # type: ignore[attr-defined]
+    return [hf_model.register_forward_pre_hook(before_hf, with_kwargs=True)]
+
+
+def _watch_blocks(
+    model: HookedModel, on_call: Callable[[ForwardCall], None]
+) -> list[RemovableHandle]:
+    """Watch a `HookedTransformer`'s embedding and blocks.
+
+    Its own methods call `forward` past PyTorch's hooks, and `start_at_layer` begins at any block:
+    a pass begins where a block does not go on with what the block before it was given.
+    """
+    tokens: Tensor | None = None
+    expected: tuple[int, torch.Size, int] | None = None
+
+    def before_embed(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        nonlocal tokens, expected
+        tokens, expected = args[0], None
+
+    def before_block(index: int, module: nn.Module, args: tuple, kwargs: dict) -> None:
+        nonlocal tokens, expected
+        resid, mask = args[0], kwargs.get("attention_mask")
+        goes_on = expected == (index, resid.shape, id(mask))
+        expected = (index + 1, resid.shape, id(mask))
+        if goes_on:
+            return
+        batch, width = resid.shape[:2]
+        cached = kwargs.get("past_kv_cache_entry")
+        known = tokens is not None and tokens.shape == (batch, width)
+        on_call(
+            ForwardCall(
+                batch=batch,
+                width=width,
+                past=int(cached.past_keys.shape[1]) if cached is not None else 0,
+                tokens=tokens if known else None,
+                attention_mask=mask if _is_padding_mask(mask) else None,
+            )
+        )
+        tokens = None
+
+    watched = [(model.embed, before_embed)]  # type: ignore[attr-defined]
+    watched += [(block, partial(before_block, i)) for i, block in enumerate(model.blocks)]
+    return [module.register_forward_pre_hook(hook, with_kwargs=True) for module, hook in watched]
 
 
 def _is_padding_mask(mask: Any) -> bool:

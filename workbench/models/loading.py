@@ -75,12 +75,7 @@ def from_hf(
     if hf_model.config.architectures is None:  # a model built from a config has none
         hf_model.config.architectures = [type(hf_model).__name__]
     name = name or hf_model.config._name_or_path or type(hf_model).__name__
-    facts = LoadFacts(
-        name=name,
-        revision=revision,
-        adds_bos=_adds_bos(tokenizer),
-        stop_ids=_stop_ids(hf_model, tokenizer),
-    )
+    facts = facts_before(hf_model, tokenizer, name, revision)
     target = hf_model.device if device is None else _device(device)
     hf_model.eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -99,6 +94,18 @@ def from_hf(
         model.enable_compatibility_mode()
     remember(model, facts)
     return model
+
+
+def facts_before(
+    hf_model: PreTrainedModel, tokenizer: Tokenizer, name: str, revision: str | None = None
+) -> LoadFacts:
+    """What is known of a model and its tokenizer before they are wrapped."""
+    return LoadFacts(
+        name=name,
+        revision=revision,
+        adds_bos=_adds_bos(tokenizer),
+        stop_ids=_stop_ids(hf_model, tokenizer),
+    )
 
 
 def _from_pretrained(

@@ -6,10 +6,10 @@ each hook's name with a function of the stream there. `steer` and `generate` do 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,7 +29,8 @@ from workbench.steering.positions import Positions
 from workbench.steering.vector import SteeringVector
 
 HookFunction = Callable[..., "Tensor | None"]
-Vectors = SteeringVector | Sequence["SteeringVector | None"]
+Vectors = SteeringVector | Sequence[SteeringVector | None]
+Numbers = int | float | Sequence[int | float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,11 +54,38 @@ class Intervention(Protocol):
     def taking(self, rows: Sequence[int]) -> Intervention: ...
 
 
-@dataclass(frozen=True, eq=False)
 class _WithVector:
-    """What interventions with a vector share: one for all rows, or one (or None) for each row."""
+    """What interventions with a vector share: one for all rows, or one (or None) for each row.
+
+    A kind says what it does with the vector (`_function`) and, if not at the vector's layers,
+    where (`_places`). Its strength may be one number, or one for each row.
+    """
 
     vector: Vectors
+    positions: Positions | Tensor
+    _strength: ClassVar[str | None] = None  # the field that holds it
+
+    def edits(self, model: HookedModel) -> list[Edit]:
+        """One edit a hook. Raises ValueError for a vector that does not fit the model."""
+        if not self._given:
+            return []
+        for vector in self._given:
+            vector.check_model(model)
+        function = self._function(model)
+        positions = Positions.of(self.positions).bound_to(model)
+        return [
+            Edit(hook, function, positions, self._rows_at(layer, model))
+            for hook, layer in self._places(model)
+        ]
+
+    def taking(self, rows: Sequence[int]) -> Intervention:
+        """The same for some rows of a batch."""
+        changes: dict[str, Any] = {"positions": Positions.of(self.positions).taking(rows)}
+        if self.by_row:
+            changes["vector"] = tuple(self.vectors[i] for i in rows)
+        if self._strength is not None and not isinstance(self._numbers, int | float):
+            changes[self._strength] = tuple(self._numbers[i] for i in rows)
+        return replace(self, **changes)  # type: ignore[type-var]
 
     @property
     def vectors(self) -> tuple[SteeringVector | None, ...]:
@@ -72,18 +100,28 @@ class _WithVector:
     @property
     def row_count(self) -> int | None:
         """How many rows it is made for; None where it treats all rows alike."""
-        return len(self.vectors) if self.by_row else None
+        if self.by_row:
+            return len(self.vectors)
+        return None if isinstance(self._numbers, int | float) else len(self._numbers)
 
-    def _check(self, model: HookedModel) -> None:
-        for vector in self._given():
-            vector.check_model(model)
+    @property
+    def _numbers(self) -> Numbers:
+        return 1.0 if self._strength is None else getattr(self, self._strength)
 
+    @property
     def _given(self) -> list[SteeringVector]:
         """Its vectors, without the rows that have none."""
         return [vector for vector in self.vectors if vector is not None]
 
-    def _present(self, model: HookedModel, layer: int | None) -> Bool[Tensor, " batch"] | None:
-        """Rows that have a vector (of this layer, where one is asked for)."""
+    def _function(self, model: HookedModel) -> HookFunction:
+        raise TypeError("use Add, Clamp or Ablate")
+
+    def _places(self, model: HookedModel) -> list[tuple[str, int | None]]:
+        """Each hook, with the layer whose rows act there (None: every row with a vector)."""
+        layers = sorted({layer for vector in self._given for layer in vector.layers})
+        return [(resid_pre(layer), layer) for layer in layers]
+
+    def _rows_at(self, layer: int | None, model: HookedModel) -> Bool[Tensor, " batch"] | None:
         if not self.by_row:
             return None
         has = [v is not None and (layer is None or layer in v.layers) for v in self.vectors]
@@ -91,87 +129,56 @@ class _WithVector:
 
     def _values(self, model: HookedModel) -> Float[Tensor, "*rows d_model"]:
         """(d_model) for one vector, (batch, 1, d_model) for one a row; ones where it has none."""
-        device = device_of(model)
         if not self.by_row:
-            return self.vectors[0].values.to(device)  # type: ignore[union-attr]
-        blank = torch.ones_like(self._given()[0].values)
+            return self._given[0].values.to(device_of(model))
+        blank = torch.ones_like(self._given[0].values)
         rows = [blank if vector is None else vector.values for vector in self.vectors]
-        return torch.stack(rows)[:, None].to(device)
+        return torch.stack(rows)[:, None].to(device_of(model))
 
-    def _layers(self) -> list[int]:
-        return sorted({layer for vector in self._given() for layer in vector.layers})
+    def _directions(self, model: HookedModel) -> Float[Tensor, "*rows d_model"]:
+        """The values. Raises ValueError if one of them has no direction."""
+        if any(vector.norm == 0 for vector in self._given):
+            raise ValueError("the zero vector has no direction to clamp or ablate")
+        return self._values(model)
 
-    def _taken(self, rows: Sequence[int]) -> Vectors:
-        return tuple(self.vectors[i] for i in rows) if self.by_row else self.vector
+    def _strengths(self, model: HookedModel) -> int | float | Float[Tensor, "rows 1 1"]:
+        """A number as it is; several as a column, one for each row."""
+        if isinstance(self._numbers, int | float):
+            return _finite(self._numbers)
+        numbers = [float(_finite(number)) for number in self._numbers]
+        if len(numbers) != self.row_count:
+            raise ValueError(
+                f"{len(numbers)} {self._strength}s for {self.row_count} rows (axis batch)"
+            )
+        return torch.tensor(numbers, device=device_of(model))[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
 class Add(_WithVector):
     """`x -> x + scale·v` at the vector's layer; several vectors or scales go row by row."""
 
-    scale: int | float | Sequence[int | float] = 1.0
-    positions: Positions = Positions.all()
+    vector: Vectors
+    scale: Numbers = 1.0
+    positions: Positions | Tensor = Positions.all()
+    _strength = "scale"
 
-    def edits(self, model: HookedModel) -> list[Edit]:
-        """One edit a layer."""
-        self._check(model)
-        if not self._given():
-            return []
-        scaled = self._values(model) * _by_row(self.scale, super().row_count, model)
-        positions = Positions.of(self.positions).bound_to(model)
-        return [
-            Edit(resid_pre(i), _with(operators.add, scaled), positions, self._present(model, i))
-            for i in self._layers()
-        ]
-
-    @property
-    def row_count(self) -> int | None:
-        """How many rows it is made for; None where it treats all rows alike."""
-        return super().row_count or _count(self.scale)
-
-    def taking(self, rows: Sequence[int]) -> Add:
-        """The same for some rows of a batch."""
-        return replace(
-            self,
-            vector=self._taken(rows),
-            scale=_taken_numbers(self.scale, rows),
-            positions=Positions.of(self.positions).taking(rows),
-        )
+    def _function(self, model: HookedModel) -> HookFunction:
+        scaled = self._values(model) * self._strengths(model)
+        return lambda resid, hook: operators.add(resid, scaled)
 
 
 @dataclass(frozen=True, eq=False)
 class Clamp(_WithVector):
     """`x -> x - v̂v̂ᵀx + value·v`: the component along v becomes `value` times its norm."""
 
-    value: int | float | Sequence[int | float] = 1.0
-    positions: Positions = Positions.all()
+    vector: Vectors
+    value: Numbers = 1.0
+    positions: Positions | Tensor = Positions.all()
+    _strength = "value"
 
-    def edits(self, model: HookedModel) -> list[Edit]:
-        """One edit a layer."""
-        self._check(model)
-        _refuse_zero(self._given())
-        if not self._given():
-            return []
-        values = _by_row(self.value, super().row_count, model)
-        apply = _with(operators.clamp, self._values(model), values)
-        positions = Positions.of(self.positions).bound_to(model)
-        return [
-            Edit(resid_pre(i), apply, positions, self._present(model, i)) for i in self._layers()
-        ]
-
-    @property
-    def row_count(self) -> int | None:
-        """How many rows it is made for; None where it treats all rows alike."""
-        return super().row_count or _count(self.value)
-
-    def taking(self, rows: Sequence[int]) -> Clamp:
-        """The same for some rows of a batch."""
-        return replace(
-            self,
-            vector=self._taken(rows),
-            value=_taken_numbers(self.value, rows),
-            positions=Positions.of(self.positions).taking(rows),
-        )
+    def _function(self, model: HookedModel) -> HookFunction:
+        vector, value = self._directions(model), self._strengths(model)
+        return lambda resid, hook: operators.clamp(resid, vector, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,31 +190,18 @@ class Ablate(_WithVector):
     `layers` it is taken out of `resid_pre` of those layers only: later blocks may write it again.
     """
 
+    vector: Vectors
     layers: int | Sequence[int] | None = None
-    positions: Positions = Positions.all()
+    positions: Positions | Tensor = Positions.all()
 
-    def edits(self, model: HookedModel) -> list[Edit]:
-        """One edit a write to the stream, or a layer."""
-        self._check(model)
-        _refuse_zero(self._given())
-        if not self._given():
-            return []
+    def _function(self, model: HookedModel) -> HookFunction:
+        vector = self._directions(model)
+        return lambda resid, hook: operators.ablate(resid, vector)
+
+    def _places(self, model: HookedModel) -> list[tuple[str, int | None]]:
         if self.layers is None:
-            hooks = stream_writes(model)
-        else:
-            listed = [self.layers] if isinstance(self.layers, int) else self.layers
-            hooks = [resid_pre(check_layer(model, layer)) for layer in listed]
-        apply = _with(operators.ablate, self._values(model))
-        positions = Positions.of(self.positions).bound_to(model)
-        return [Edit(hook, apply, positions, self._present(model, None)) for hook in hooks]
-
-    def taking(self, rows: Sequence[int]) -> Ablate:
-        """The same for some rows of a batch."""
-        return replace(
-            self,
-            vector=self._taken(rows),
-            positions=Positions.of(self.positions).taking(rows),
-        )
+            return [(hook, None) for hook in stream_writes(model)]
+        return [(hook, None) for hook in _inputs_of(model, self.layers)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +215,7 @@ class Custom:
     fn: HookFunction
     layers: int | Sequence[int] | None = None
     hook: str | None = None
-    positions: Positions = Positions.all()
+    positions: Positions | Tensor = Positions.all()
 
     def edits(self, model: HookedModel) -> list[Edit]:
         """One edit a hook."""
@@ -229,9 +223,9 @@ class Custom:
             hook_point(model, self.hook)
             hooks = [self.hook]
         else:
-            layers = range(n_layers(model)) if self.layers is None else self.layers
-            listed = [layers] if isinstance(layers, int) else layers
-            hooks = [resid_pre(check_layer(model, layer)) for layer in listed]
+            hooks = _inputs_of(
+                model, range(n_layers(model)) if self.layers is None else self.layers
+            )
         positions = Positions.of(self.positions).bound_to(model)
         return [Edit(hook, self.fn, positions) for hook in hooks]
 
@@ -282,43 +276,13 @@ def _is_pair(steering: Any) -> bool:
     )
 
 
-def _with(operator: Callable[..., Tensor], *args: Any) -> HookFunction:
-    """The operator as a hook function."""
-    return partial(_apply, operator, args)
+def _inputs_of(model: HookedModel, layers: int | Sequence[int]) -> list[str]:
+    """The hooks at the input of some layers. Raises IndexError for one that is not there."""
+    listed = [layers] if isinstance(layers, int) else layers
+    return [resid_pre(check_layer(model, layer)) for layer in listed]
 
 
-def _apply(operator: Callable[..., Tensor], args: tuple, resid: Tensor, hook: Any) -> Tensor:
-    return operator(resid, *args)
-
-
-def _by_row(
-    number: int | float | Sequence[int | float], rows: int | None, model: HookedModel
-) -> float | Float[Tensor, "rows 1 1"]:
-    """A number as it is; several as a column, one for each row."""
-    if isinstance(number, int | float):
-        return _finite(float(number))
-    numbers = [_finite(float(n)) for n in number]
-    if rows is not None and len(numbers) != rows:
-        raise ValueError(f"{len(numbers)} scales for {rows} rows (axis batch)")
-    return torch.tensor(numbers, device=device_of(model))[:, None, None]
-
-
-def _count(number: int | float | Sequence[int | float]) -> int | None:
-    return None if isinstance(number, int | float) else len(number)
-
-
-def _finite(number: int | float) -> float:
-    if number != number or number in (float("inf"), float("-inf")):
-        raise ValueError(f"a scale must be a finite number, got {number}")
+def _finite(number: int | float) -> int | float:
+    if not math.isfinite(number):
+        raise ValueError(f"a strength must be a finite number, got {number}")
     return number
-
-
-def _taken_numbers(
-    number: int | float | Sequence[int | float], rows: Sequence[int]
-) -> float | Sequence[int | float]:
-    return number if isinstance(number, int | float) else tuple(number[i] for i in rows)
-
-
-def _refuse_zero(vectors: Iterable[SteeringVector]) -> None:
-    if any(vector.norm == 0 for vector in vectors):
-        raise ValueError("the zero vector has no direction to clamp or ablate")

@@ -9,6 +9,8 @@ from workbench.methods.one_shot.losses import (
     suppression_terms,
 )
 
+pytestmark = pytest.mark.tl3
+
 
 def naive(logits, target, coldness):
     """P(y) in float64, where 1 - P still holds something."""

@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import load_file
 
 import workbench as wb
-from tests.conftest import boot, tiny_hf
+from tests.conftest import all_modules, all_parameters, boot, tiny_hf, wrap
 from tests.steering.test_hooks import count_hooks, hf_block
 from workbench.methods.one_shot.descent import Descent
 from workbench.models.text import completion_ids
+
+pytestmark = pytest.mark.tl3
 
 PROMOTED = wb.Example("w1 w2 w3", promote=[" w10 w11"])
 SUPPRESSED = wb.Example("w4 w5", suppress=[" w12"])
@@ -263,12 +265,12 @@ def test_same_seed_same_bits_and_another_seed_another_vector(tiny):
 @pytest.mark.parametrize("ending", ["end", "error", "interrupt"])
 def test_the_model_is_left_as_it_was_found(tiny, ending):
     tiny(torch.tensor([[1, 2]]))
-    parameters = list(tiny.original_model.parameters())
+    parameters = all_parameters(tiny)
     parameters[0].requires_grad_(False)
     tiny.train()
     before = (
         [p.requires_grad for p in parameters],
-        [m.training for m in tiny.original_model.modules()],
+        [m.training for m in all_modules(tiny)],
         count_hooks(tiny),
     )
 
@@ -292,7 +294,7 @@ def test_the_model_is_left_as_it_was_found(tiny, ending):
             go()
     after = (
         [p.requires_grad for p in parameters],
-        [m.training for m in tiny.original_model.modules()],
+        [m.training for m in all_modules(tiny)],
         count_hooks(tiny),
     )
     assert before == after
@@ -300,9 +302,7 @@ def test_the_model_is_left_as_it_was_found(tiny, ending):
 
 
 def test_bfloat16_weights_train_a_float32_vector_to_about_the_same(tokenizers):
-    from workbench.models import from_hf
-
-    half = from_hf(tiny_hf("llama").bfloat16(), tokenizers[True], name="tiny-llama")
+    half = wrap(tiny_hf("llama").bfloat16(), tokenizers[True], name="tiny-llama")
     full = boot("llama", tokenizers)
     runs = [wb.optimize(m, [MIXED], 1, steps=10, progress=False) for m in (half, full)]
     assert runs[0].vector.values.dtype == torch.float32
