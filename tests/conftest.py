@@ -9,6 +9,8 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported
+
 # Before torch is imported anywhere: shapes written in the package are checked in tests.
 from jaxtyping import install_import_hook
 
@@ -17,8 +19,6 @@ install_import_hook("workbench", "beartype.beartype")
 import pytest
 import torch
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 TL3 = version("transformer-lens").startswith("3.")
 WORDS = [f"w{i}" for i in range(90)]

@@ -1,12 +1,14 @@
 """Hooked models by name, folder and object; and what is recorded of them."""
 
+from weakref import WeakKeyDictionary
+
 import pytest
 import torch
 
 import workbench as wb
 from tests.conftest import tiny_hf
 from workbench.models import from_hf, load_model, record_of
-from workbench.models.identity import facts_of
+from workbench.models.identity import LoadFacts, facts_of
 
 TOKENS = torch.tensor([[1, 20, 30, 40]])
 
@@ -57,6 +59,13 @@ def test_a_record_tells_models_apart_and_survives_tokenizing(tiny):
     assert (before.d_model, before.n_layers) == (32, 4)
     tiny.tokenizer.chat_template += " "
     assert record_of(tiny).chat_template_hash != before.chat_template_hash
+
+
+@pytest.mark.tl3
+def test_of_a_model_wrapped_elsewhere_transformer_lens_tells_what_is_known(tiny, monkeypatch):
+    monkeypatch.setattr("workbench.models.identity._FACTS", WeakKeyDictionary())
+    assert facts_of(tiny) == LoadFacts("tiny-llama", adds_bos=True, stop_ids=(2,))
+    assert record_of(tiny).weight_processing == "raw"
 
 
 def test_a_model_booted_by_transformer_lens_itself_works_too(tokenizers):

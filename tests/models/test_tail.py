@@ -58,13 +58,11 @@ def test_a_steered_replay_and_its_gradient_equal_the_full_pass(any_model):
 def test_a_model_whose_logits_are_more_than_an_unembedding_falls_back_with_a_warning(
     tiny, monkeypatch
 ):
-    def doubled(*args):
-        return 2 * hooked.logits(*args)
-
-    monkeypatch.setattr("workbench.models.tail.logits", doubled)
+    unembed = tail_module.unembed
+    monkeypatch.setattr(tail_module, "unembed", lambda model, resid: 2 * unembed(model, resid))
     with pytest.warns(UserWarning, match="cannot be replayed"):
         tail, batch = record(tiny, 1)
     assert tail.calls is None
     with torch.no_grad():
-        full = doubled(tiny, batch.tokens, batch.attention_mask)[ROW, COLUMN]
+        full = hooked.logits(tiny, batch.tokens, batch.attention_mask)[ROW, COLUMN]
         torch.testing.assert_close(tail.read(), full, rtol=0, atol=1e-6)

@@ -51,6 +51,23 @@ def test_batched_cached_generation_equals_one_prompt_at_a_time_without_cache(any
         assert not generation.stopped
 
 
+@pytest.mark.parametrize("name", STEERINGS)
+def test_transformer_lenss_own_generate_is_steered_alike(tiny, name):
+    made = wb.generate(
+        never_stops(tiny), PROMPTS, STEERINGS[name], max_new_tokens=6, progress=False, details=True
+    )
+    with wb.steer(tiny, STEERINGS[name]):
+        theirs = tiny.generate(
+            PROMPTS,
+            max_new_tokens=6,
+            do_sample=False,
+            stop_at_eos=False,
+            return_type="tokens",
+            verbose=False,
+        )
+    assert theirs[:, -6:].tolist() == [generation.tokens.tolist() for generation in made]
+
+
 def test_batch_size_does_not_change_what_is_sampled(tiny):
     settings = {"max_new_tokens": 8, "temperature": 1.0, "top_p": 0.9, "seed": 3, "n": 2}
     together, alone = (

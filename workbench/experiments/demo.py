@@ -6,7 +6,7 @@ write. What it trains on, and what its settings were chosen on, is never among w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,11 +30,13 @@ class DemoSettings:
     training: Sequence[str] = TRAINING
     unseen: Sequence[str] = UNSEEN
     layer: int = 10
-    other_layers: Sequence[int] = (2, 6, 14, 18, 22, 26)
+    other_layers: Sequence[int] = (3, 6, 14, 18, 24)
     seeds: Sequence[int] = (0, 1)
     steps: int = 60
-    learning_rate: float = 0.4
-    target_loss: float = 0.05
+    learning_rate: float = 0.1
+    coldness: float = 1.0
+    max_norm: float = 33.0
+    target_loss: float = 0.02
     scales: Sequence[float] = (-1.0, -0.5, 0.25, 0.5, 0.75, 1.0, 1.25)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)
     answer_tokens: int = 40
@@ -102,11 +104,19 @@ def run_demo(
     """Optimize, steer and measure; draws and writes nothing."""
     settings = settings or DemoSettings()
     prompts = [chat(model, question) for question in settings.unseen]
-    layers = [layer for layer in settings.other_layers if layer < n_layers(model)]
-    jobs = _jobs(model, settings, layers)
-    runs = optimize_batch(model, jobs, progress=progress)
-    same_layer = len(jobs) - len(layers)
-    run, other_runs, layer_runs = runs[0], runs[1:same_layer], runs[same_layer:]
+    job = _jobs(model, settings)
+    here = [
+        job(question, settings.layer, seed)
+        for question in range(len(settings.training))
+        for seed in settings.seeds
+    ]
+    elsewhere = [
+        job(0, layer, settings.seeds[0])
+        for layer in settings.other_layers
+        if layer < n_layers(model)
+    ]
+    run, *other_runs = optimize_batch(model, here, progress=progress)
+    layer_runs = optimize_batch(model, elsewhere, progress=progress)
 
     ask = _Asking(model, settings, prompts, progress)
     vector = run.vector
@@ -142,8 +152,8 @@ def run_demo(
     )
 
 
-def _jobs(model: HookedModel, settings: DemoSettings, layers: Sequence[int]) -> list[OneShotJob]:
-    """The demo's own vector first, then other seeds and examples, then other layers."""
+def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int, int], OneShotJob]:
+    """Makes the job of a training question, a layer and a seed."""
 
     def job(question: int, layer: int, seed: int) -> OneShotJob:
         prompt = chat(model, settings.training[question])
@@ -152,19 +162,15 @@ def _jobs(model: HookedModel, settings: DemoSettings, layers: Sequence[int]) -> 
             layer,
             steps=settings.steps,
             learning_rate=settings.learning_rate,
+            coldness=settings.coldness,
+            max_norm=settings.max_norm,
             target_loss=settings.target_loss,
             positions=settings.positions,
             seed=seed,
             label=f"question {question + 1}, layer {layer}, seed {seed}",
         )
 
-    first = settings.seeds[0]
-    here = [
-        job(question, settings.layer, seed)
-        for question in range(len(settings.training))
-        for seed in settings.seeds
-    ]
-    return here + [job(0, layer, first) for layer in layers]
+    return job
 
 
 @dataclass(frozen=True)
@@ -185,7 +191,7 @@ class _Asking:
     ) -> Answers:
         """Greedy answers; only as long as the promoted words need unless `whole`."""
         opening = len(completion_ids(self.model, self.prompts[0], self.settings.promoted)[1]) + 2
-        steering = [] if vector is None else [Add(vector, scale, self.settings.positions)]
+        steering = [] if vector is None else [Add(vector, scale, positions=self.settings.positions)]
         texts = generate(
             self.model,
             self.prompts,

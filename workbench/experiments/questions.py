@@ -3,7 +3,6 @@
 TRAINING = (
     "What is the capital of France?",
     "How do I bake bread?",
-    "What is the tallest mountain in the world?",
 )
 
 # None of these was looked at while the demo's settings were chosen.

@@ -84,9 +84,9 @@ def stream_writes(model: HookedModel) -> list[str]:
     """Every hook whose output is written to the residual stream: embedding, attention, MLP.
 
     `hook_attn_out` and `hook_mlp_out` stand behind a block's post-norms where it has some, so
-    what they carry is what is added. Editing `hook_resid_mid` would change only what the MLP
-    reads, and editing every `hook_resid_pre` would miss the attention-to-MLP path and the last
-    block's output.
+    what they carry is what is added. Editing a bridge's `hook_resid_mid` would change only what
+    the MLP reads, and editing every `hook_resid_pre` would miss the attention-to-MLP path and the
+    last block's output.
     """
     written = [
         f"blocks.{layer}.hook_{part}_out"

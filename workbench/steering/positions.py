@@ -18,7 +18,7 @@ from torch import Tensor
 from workbench.models.hooked import ForwardCall, HookedModel
 from workbench.models.text import pad_id
 
-Kind = Literal["all", "prompt", "completion", "last", "span", "tokens", "mask"]
+Kind = Literal["all", "prompt", "completion", "last", "span", "tokens", "mask", "either"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,7 @@ class Positions:
     stop: int | None = None
     chosen: tuple[int | str, ...] = ()
     own: Bool[Tensor, "*batch pos"] | None = None
+    parts: tuple[Positions, ...] = ()
 
     # ---- Making one ----
 
@@ -104,11 +105,17 @@ class Positions:
         """Positions as given, or a Bool tensor as positions."""
         return positions if isinstance(positions, Positions) else cls.mask(positions)
 
+    def __or__(self, other: Positions) -> Positions:
+        """Both: `Positions.last(5) | Positions.completion()`."""
+        return Positions("either", parts=(self, other))
+
     # ---- Using one ----
 
     @property
     def needs_whole_text(self) -> bool:
         """Whether it counts from the end of a text, so that it cannot be used while decoding."""
+        if self.parts:
+            return any(part.needs_whole_text for part in self.parts)
         return self.kind == "span" and any(
             bound is not None and bound < 0 for bound in (self.start, self.stop)
         )
@@ -118,12 +125,16 @@ class Positions:
 
         Raises ValueError for a text that is several tokens.
         """
-        if not any(isinstance(token, str) for token in self.chosen):
-            return self
-        return replace(self, chosen=tuple(_token_id(model, token) for token in self.chosen))
+        return replace(
+            self,
+            chosen=tuple(_token_id(model, token) for token in self.chosen),
+            parts=tuple(part.bound_to(model) for part in self.parts),
+        )
 
     def taking(self, rows: Sequence[int]) -> Positions:
         """The same positions for some rows of a batch."""
+        if self.parts:
+            return replace(self, parts=tuple(part.taking(rows) for part in self.parts))
         if self.own is None or self.own.ndim == 1:
             return self
         return replace(self, own=self.own[list(rows)])
@@ -136,6 +147,10 @@ class Positions:
         index = window.index
         if self.kind == "all":
             return None
+        if self.kind == "either":
+            masks = [part.within(window) for part in self.parts]
+            several = [mask for mask in masks if mask is not None]
+            return None if len(several) < len(masks) else torch.stack(several).any(0)
         real = index >= 0
         ends = window.prompt_lengths[:, None]
         if self.kind == "prompt":
@@ -192,6 +207,8 @@ class Positions:
             return f"span({self.start}, {self.stop})"
         if self.kind == "tokens":
             return f"at_tokens({', '.join(map(repr, self.chosen))})"
+        if self.kind == "either":
+            return " | ".join(map(str, self.parts))
         if self.own is not None:
             return f"mask of shape {tuple(self.own.shape)}, {int(self.own.sum())} true"
         return self.kind

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 import workbench as wb
 from tests.conftest import all_modules, all_parameters, boot, tiny_hf, wrap
-from tests.steering.test_hooks import count_hooks, hf_block
+from tests.steering.test_hooks import adding, count_hooks, hf_block
 from workbench.methods.one_shot.descent import Descent
 from workbench.models.text import completion_ids
 
@@ -26,13 +26,7 @@ def plain_loop(kind, model, examples, layer, start, steps, rate, coldness=0.7, m
     hf = tiny_hf(kind).double().requires_grad_(False)
     v = start.double().clone().requires_grad_()
     adam = torch.optim.Adam([v], lr=rate)
-
-    def pre_hook(module, args, kwargs):
-        if args:
-            return (args[0] + v, *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": kwargs["hidden_states"] + v}
-
-    handle = hf_block(hf, layer).register_forward_pre_hook(pre_hook, with_kwargs=True)
+    handle = hf_block(hf, layer).register_forward_pre_hook(adding(v), with_kwargs=True)
     losses = []
     for _ in range(steps):
         total = 0.0
