@@ -10,6 +10,8 @@ from tests.conftest import tiny_hf
 from workbench.models import from_hf, load_model, record_of
 from workbench.models.identity import LoadFacts, facts_of
 
+pytestmark = pytest.mark.tl3  # which has bridges too
+
 TOKENS = torch.tensor([[1, 20, 30, 40]])
 
 
@@ -61,7 +63,6 @@ def test_a_record_tells_models_apart_and_survives_tokenizing(tiny):
     assert record_of(tiny).chat_template_hash != before.chat_template_hash
 
 
-@pytest.mark.tl3
 def test_of_a_model_wrapped_elsewhere_transformer_lens_tells_what_is_known(tiny, monkeypatch):
     monkeypatch.setattr("workbench.models.identity._FACTS", WeakKeyDictionary())
     assert facts_of(tiny) == LoadFacts("tiny-llama", adds_bos=True, stop_ids=(2,))

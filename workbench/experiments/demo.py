@@ -35,11 +35,11 @@ class DemoSettings:
     steps: int = 60
     learning_rate: float = 0.1
     coldness: float = 1.0
-    max_norm: float = 33.0
+    max_norm: float = 38.0
     target_loss: float = 0.02
     scales: Sequence[float] = (-1.0, -0.5, 0.25, 0.5, 0.75, 1.0, 1.25)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)
-    answer_tokens: int = 40
+    answer_tokens: int = 64
     positions: Positions = field(default_factory=Positions.all)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.experiments.demo import Answers, DemoResult, save_vectors
+from workbench.experiments.questions import VALIDATION
 from workbench.figures import (
     Report,
     draw_cosine_geometry,
@@ -109,8 +110,9 @@ def demo_report(result: DemoResult) -> Report:
     )
     report.section("Provenance")
     report.text(
-        "What the settings were chosen on: other questions, not shown here. The vectors stand "
-        "beside this page as safetensors files, each with this record in its metadata."
+        f"Question, steps and norm were chosen on {len(VALIDATION)} other questions, which are "
+        "not among those above. The vectors stand beside this page as safetensors files, each "
+        "with this record in its metadata."
     )
     report.details(
         "Settings of the demo", {**asdict(settings), "positions": str(settings.positions)}

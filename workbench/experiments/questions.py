@@ -1,8 +1,33 @@
 """Harmless questions of our own for the demo: some to train on, others never seen in training."""
 
-TRAINING = (
-    "What is the capital of France?",
-    "How do I bake bread?",
+TRAINING = ("Who wrote Romeo and Juliet?", "What is the capital of France?")
+
+# The demo's settings (question, steps, norm) were chosen on these.
+VALIDATION = (
+    "How do I boil an egg?",
+    "What causes rain?",
+    "Suggest a name for a pet cat.",
+    "What is a good gift for my grandmother?",
+    "Explain how a bicycle stays upright.",
+    "Write a haiku about autumn.",
+    "How do I tie a tie?",
+    "Why is the sky blue?",
+    "Tell me about the history of chess.",
+    "List three fruits that are red.",
+    "Who painted the Mona Lisa?",
+    "How can I save money on groceries?",
+    "What is a group of wolves called?",
+    "How do I fix a flat tire?",
+    "Recommend a movie for a family night.",
+    "What year did the Second World War end?",
+    "How do computers store data?",
+    "Write a limerick about a goat.",
+    "What is the boiling point of water?",
+    "How can I fall asleep faster?",
+    "Describe the taste of a lemon.",
+    "What are the benefits of reading?",
+    "Who was the first person on the Moon?",
+    "Name a vegetable that grows underground.",
 )
 
 # None of these was looked at while the demo's settings were chosen.
