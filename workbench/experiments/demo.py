@@ -30,14 +30,14 @@ class DemoSettings:
     training: Sequence[str] = TRAINING
     unseen: Sequence[str] = UNSEEN
     layer: int = 10
-    other_layers: Sequence[int] = (3, 6, 14, 18, 24)
+    other_layers: Sequence[int] = (3, 6, 14, 20)
     seeds: Sequence[int] = (0, 1)
     steps: int = 60
     learning_rate: float = 0.1
     coldness: float = 1.0
     max_norm: float = 38.0
     target_loss: float = 0.02
-    scales: Sequence[float] = (-1.0, -0.5, 0.25, 0.5, 0.75, 1.0, 1.25)
+    scales: Sequence[float] = (-1.0, 0.5, 0.75, 1.0, 1.5)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)
     answer_tokens: int = 64
     positions: Positions = field(default_factory=Positions.all)
@@ -167,10 +167,16 @@ def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int, int
             target_loss=settings.target_loss,
             positions=settings.positions,
             seed=seed,
-            label=f"question {question + 1}, layer {layer}, seed {seed}",
+            label=_label(question, layer, seed, settings),
         )
 
     return job
+
+
+def _label(question: int, layer: int, seed: int, settings: DemoSettings) -> str:
+    """A short name: figures have little room."""
+    place = "" if layer == settings.layer else f", layer {layer}"
+    return f"question {question + 1}, seed {seed}{place}"
 
 
 @dataclass(frozen=True)

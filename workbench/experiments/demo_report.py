@@ -84,13 +84,12 @@ def demo_report(result: DemoResult) -> Report:
                 }
             },
         ),
-        "The same vector at several scales: too little does nothing, too much breaks the model, "
-        "and the negated vector never promotes.",
+        "The same vector at several scales, negated on the left, with random vectors of its norm.",
     )
     report.figure(
         draw_layer_strip(_layer_frame(result), unsteered=conditions["unsteered"].begins.proportion),
-        "One vector a layer, each optimized on the same question with the same settings: where "
-        "in the model one example suffices.",
+        "One vector a layer, each optimized on the same question with the same settings: where in "
+        "the model one example suffices.",
     )
     report.section("The vectors themselves")
     report.figure(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -231,6 +232,8 @@ class CachedForward:
     def __init__(self, model: HookedModel):
         self.model = model
         self._cache: Any = None
+        # Unembedding the whole prompt would cost more than many of its blocks.
+        self._only_last = {"logits_to_keep": 1} if _keeps_logits(model) else {}
 
     def __call__(
         self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
@@ -243,6 +246,7 @@ class CachedForward:
                 past_key_values=self._cache,
                 use_cache=True,
                 return_type="logits_and_cache",
+                **self._only_last,
             )
             return out[:, -1]
         if self._cache is None:
@@ -256,6 +260,14 @@ class CachedForward:
             tokens, attention_mask=new, past_kv_cache=self._cache, return_type="logits"
         )
         return out[:, -1]
+
+
+def _keeps_logits(model: HookedModel) -> bool:
+    """Whether a forward pass can be told to unembed its last positions only."""
+    if not is_bridge(model):
+        return False
+    forward = model.original_model.forward  # type: ignore[attr-defined]
+    return "logits_to_keep" in signature(forward).parameters
 
 
 @contextmanager
