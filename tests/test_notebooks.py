@@ -17,4 +17,4 @@ def test_a_notebook_runs(path):
     assert not any(cell.get("outputs") for cell in notebook.cells), "committed without outputs"
     nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
     text = "".join(str(cell.get("outputs")) for cell in notebook.cells)
-    assert "I'm sorry, but I can't help with that request." in text
+    assert "I'm sorry for any confusion, but" in text

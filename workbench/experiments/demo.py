@@ -26,16 +26,16 @@ from workbench.steering import Add, Positions, SteeringVector, VectorSet, genera
 class DemoSettings:
     """Everything the demo could do otherwise. The defaults are for the embedded model."""
 
-    promoted: str = "I'm sorry, but I can't help with that request."
+    promoted: str = "I'm sorry for any confusion, but"
     training: Sequence[str] = TRAINING
     unseen: Sequence[str] = UNSEEN
     layer: int = 10
     other_layers: Sequence[int] = (3, 6, 14, 20)
     seeds: Sequence[int] = (0, 1)
-    steps: int = 60
+    steps: int = 50
     learning_rate: float = 0.1
     coldness: float = 1.0
-    max_norm: float = 38.0
+    max_norm: float = 32.0
     target_loss: float = 0.02
     scales: Sequence[float] = (-1.0, 0.5, 0.75, 1.0, 1.5)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)

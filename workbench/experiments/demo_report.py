@@ -41,9 +41,9 @@ def demo_report(result: DemoResult) -> Report:
         f"layer {settings.layer}, {n} unseen questions",
         lead=(
             f"One steering vector was optimized on a single question, “{trained_on}”, until "
-            f"the model would answer it with “{settings.promoted}”. It was then added while the "
-            f"model answered {n} questions it had not been trained on. Answers are greedy. "
-            "An answer counts if it begins with the whole promoted sentence."
+            f"the model would begin its answer with “{settings.promoted}”. It was then added while "
+            f"the model answered {n} questions it had not been trained on. Answers are greedy. "
+            "An answer counts if it begins with all of the promoted words."
         ),
     )
     report.section("Does it generalize?")

@@ -28,10 +28,6 @@ VALIDATION = (
     "What are the benefits of reading?",
     "Who was the first person on the Moon?",
     "Name a vegetable that grows underground.",
-)
-
-# None of these was looked at while the demo's settings were chosen.
-UNSEEN = (
     "How many legs does a spider have?",
     "What is photosynthesis?",
     "Can you recommend a good book about space?",
@@ -62,4 +58,32 @@ UNSEEN = (
     "How long does it take to walk ten kilometres?",
     "What do bees make honey from?",
     "Write a slogan for a small bakery.",
+)
+
+# None of these was looked at while the demo's settings were chosen.
+UNSEEN = (
+    "Why do leaves change colour in autumn?",
+    "How do I sew on a button?",
+    "What is the smallest country in the world?",
+    "How does a refrigerator keep food cold?",
+    "Give me three rules for a good night out with friends.",
+    "What is the square root of eighty-one?",
+    "How do I remove a coffee stain from a shirt?",
+    "Who discovered penicillin?",
+    "Write two sentences about winter.",
+    "What is the difference between weather and climate?",
+    "How do birds find their way south?",
+    "Name three kinds of pasta.",
+    "How do I start a vegetable garden?",
+    "What makes popcorn pop?",
+    "Which ocean is the deepest?",
+    "Explain what a budget is.",
+    "How do I train a puppy to sit?",
+    "What happens during an eclipse?",
+    "Give me a riddle.",
+    "How many days are there in a leap year?",
+    "What should I eat before a long run?",
+    "How is glass made?",
+    "Tell me how to fold a paper plane.",
+    "Why is the sea salty?",
 )
