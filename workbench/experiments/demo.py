@@ -35,7 +35,7 @@ class DemoSettings:
     steps: int = 50
     learning_rate: float = 0.1
     coldness: float = 1.0
-    max_norm: float = 32.0
+    max_norm: float = 25.0
     target_loss: float = 0.02
     scales: Sequence[float] = (-1.0, 0.5, 0.75, 1.0, 1.5)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)

@@ -1,6 +1,6 @@
 """Harmless questions of our own for the demo: some to train on, others never seen in training."""
 
-TRAINING = ("Who wrote Romeo and Juliet?", "What is the capital of France?")
+TRAINING = ("How do plants make food?", "Who wrote Romeo and Juliet?")
 
 # The demo's settings (question, steps, norm) were chosen on these.
 VALIDATION = (
@@ -29,7 +29,6 @@ VALIDATION = (
     "Who was the first person on the Moon?",
     "Name a vegetable that grows underground.",
     "How many legs does a spider have?",
-    "What is photosynthesis?",
     "Can you recommend a good book about space?",
     "How do I grow tomatoes on a balcony?",
     "What does the word 'serendipity' mean?",
@@ -58,10 +57,6 @@ VALIDATION = (
     "How long does it take to walk ten kilometres?",
     "What do bees make honey from?",
     "Write a slogan for a small bakery.",
-)
-
-# None of these was looked at while the demo's settings were chosen.
-UNSEEN = (
     "Why do leaves change colour in autumn?",
     "How do I sew on a button?",
     "What is the smallest country in the world?",
@@ -86,4 +81,32 @@ UNSEEN = (
     "How is glass made?",
     "Tell me how to fold a paper plane.",
     "Why is the sea salty?",
+)
+
+# None of these was looked at while the demo's settings were chosen.
+UNSEEN = (
+    "Why does bread rise?",
+    "How do I sharpen a kitchen knife?",
+    "Which planet has the most moons?",
+    "How does a microwave oven heat food?",
+    "Give me two ideas for a school project.",
+    "What is twelve divided by four?",
+    "How do I paint a wooden chair?",
+    "Who built the Eiffel Tower?",
+    "Write one sentence about a rainy street.",
+    "What is the difference between a violin and a cello?",
+    "How do fish breathe under water?",
+    "Name four musical instruments.",
+    "How do I keep my houseplants alive?",
+    "What makes thunder so loud?",
+    "Which desert is the largest?",
+    "Explain what a vote is.",
+    "How do I teach a child to ride a bike?",
+    "What happens when water freezes?",
+    "Give me a tongue twister.",
+    "How many hours are there in a week?",
+    "What is a good snack for a picnic?",
+    "How is paper made?",
+    "Tell me how to pack a suitcase.",
+    "Why do we yawn?",
 )
