@@ -85,8 +85,8 @@ def _where_asked(edit: Edit, window: TokenWindow, resid: Tensor, edited: Tensor)
     """The edited stream at the positions and rows of the edit, the stream itself elsewhere."""
     mask = edit.positions.within(window)
     if edit.rows is not None:
-        rows = edit.rows[:, None]
+        rows = edit.rows[:, None].to(resid.device)
         mask = rows if mask is None else mask & rows
     if mask is None:
         return edited
-    return torch.where(mask[..., None].to(resid.device), edited, resid)
+    return torch.where(mask[..., None], edited, resid)
