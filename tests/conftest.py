@@ -153,3 +153,12 @@ def embedded():
     from workbench.models import load_model
 
     return load_model()
+
+
+@pytest.fixture
+def folder(tmp_path, tokenizers):
+    """A Hugging Face folder with a tiny Llama."""
+    path = tmp_path / "my-tiny-model"
+    tiny_hf("llama").save_pretrained(path)
+    tokenizers[True].save_pretrained(path)
+    return path

@@ -4,19 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 import workbench as wb
-from tests.conftest import tiny_hf
 from workbench.cli import app
 
 runner = CliRunner()
-
-
-@pytest.fixture
-def folder(tmp_path, tokenizers):
-    """A Hugging Face folder with a tiny Llama."""
-    path = tmp_path / "tiny"
-    tiny_hf("llama").save_pretrained(path)
-    tokenizers[True].save_pretrained(path)
-    return path
 
 
 def test_optimize_then_generate(folder, tmp_path):

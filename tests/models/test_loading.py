@@ -15,15 +15,6 @@ pytestmark = pytest.mark.tl3  # which has bridges too
 TOKENS = torch.tensor([[1, 20, 30, 40]])
 
 
-@pytest.fixture
-def folder(tmp_path, tokenizers):
-    """A Hugging Face folder with a tiny Llama."""
-    path = tmp_path / "my-tiny-model"
-    tiny_hf("llama").save_pretrained(path)
-    tokenizers[True].save_pretrained(path)
-    return path
-
-
 def test_a_local_folder_loads_and_equals_the_plain_model(folder):
     model = load_model(str(folder))
     assert record_of(model).name == "my-tiny-model"
