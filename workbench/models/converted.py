@@ -22,7 +22,7 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 from transformers.utils import logging as hf_logging
 
@@ -38,6 +38,7 @@ from workbench.models.packaged import (
     say,
     sha256_of,
 )
+from workbench.models.reading import read_causal_lm
 
 __all__ = ["ModelFetchError", "is_cached", "kept_folder", "load_packaged"]
 
@@ -96,7 +97,7 @@ def _read_gguf(gguf: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Tokeniz
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **options)
     if hasattr(transformers, "GgufConfig"):  # else newer loaders may leave weights in 4-bit blocks
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=dtype, **options)
+    model = read_causal_lm(gguf.parent, dtype, **options)
     quantizer = getattr(model, "hf_quantizer", None)
     if quantizer is not None:  # with it, transformers refuses to save the model
         quantizer.remove_quantization_config(model)
@@ -105,10 +106,7 @@ def _read_gguf(gguf: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Tokeniz
 
 def _read_folder(folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Tokenizer]:
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, use_safetensors=True
-    )
-    return model, tokenizer
+    return read_causal_lm(folder, dtype, local_files_only=True, use_safetensors=True), tokenizer
 
 
 def _keep(known: KnownModel, gguf: Path, folder: Path, progress: bool) -> None:

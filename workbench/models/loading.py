@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 import torch
 from transformer_lens.model_bridge import TransformerBridge
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from workbench.models.converted import load_packaged
 from workbench.models.identity import LoadFacts, remember
 from workbench.models.known import KNOWN, nearest_names
+from workbench.models.reading import read_causal_lm
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -114,7 +115,7 @@ def _from_pretrained(
     """Model and tokenizer of a hub id or folder, or a ValueError that says what was tried."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-        hf_model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype=dtype)
+        hf_model = read_causal_lm(name, dtype, revision=revision)
     except (OSError, ValueError) as error:
         if Path(name).is_dir():
             where = f"the folder {name!r} does not hold a model that transformers can read"
