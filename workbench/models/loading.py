@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from workbench.models.converted import load_packaged
 from workbench.models.identity import LoadFacts, remember
 from workbench.models.known import KNOWN, nearest_names
+from workbench.models.plain import keep_plain, sharing_copy
 from workbench.models.reading import read_causal_lm
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -79,13 +80,17 @@ def from_hf(
     facts = facts_before(hf_model, tokenizer, name, revision)
     target = hf_model.device if device is None else _device(device)
     hf_model.eval()
+    dispatched = boot_options.get("device_map") is not None
+    if not dispatched:
+        hf_model = hf_model.to(target)
+    plain = None if dispatched or compatibility_mode else sharing_copy(hf_model)
     with tempfile.TemporaryDirectory() as folder:
         if not _has_path(tokenizer):  # TransformerLens makes it anew from its files
             tokenizer.save_pretrained(folder)
             tokenizer = AutoTokenizer.from_pretrained(folder)
         model = TransformerBridge.boot_transformers(
             name,
-            hf_model=hf_model if boot_options.get("device_map") else hf_model.to(target),
+            hf_model=hf_model,
             tokenizer=tokenizer,
             device=target,
             dtype=hf_model.dtype,
@@ -93,6 +98,8 @@ def from_hf(
         )
     if compatibility_mode:
         model.enable_compatibility_mode()
+    if plain is not None:
+        keep_plain(model, plain)
     remember(model, facts)
     return model
 
