@@ -55,7 +55,7 @@ def keep_plain(model: HookedModel, hf_model: PreTrainedModel) -> None:
     blocks, norm, unembed = (
         hf_model.get_submodule(parts[role].name) for role in ("blocks", "ln_final", "unembed")
     )
-    _PLAIN[model] = PlainModel(hf_model, blocks, norm, unembed)  # type: ignore[arg-type]
+    _PLAIN[model] = PlainModel(hf_model, blocks, norm, unembed)
 
 
 def plain_of(model: HookedModel) -> PlainModel | None:
