@@ -1,68 +1,154 @@
-"""A replayed tail gives what the whole model gives, hooks included."""
+"""Replayed blocks on shared rows equal the full pass over separate ones."""
+
+from __future__ import annotations
+
+import warnings
 
 import pytest
 import torch
 
-import workbench as wb
-from workbench.models import hooked
+from tests.conftest import TL3
 from workbench.models import tail as tail_module
-from workbench.models.tail import Tail
-from workbench.models.text import pad
-from workbench.steering.hooks import apply_edits
-from workbench.steering.positions import TokenWindow
+from workbench.models.hooked import logits, resid_pre
+from workbench.models.tail import Recording
+from workbench.steering.scoring import CompletionRows
 
 pytestmark = pytest.mark.tl3
 
-ROWS = [[1, 20, 30, 40, 50, 60, 70, 80, 12, 13, 14, 15], [1, 21, 31, 41, 51]]
-ROW, COLUMN = torch.tensor([0, 0, 1]), torch.tensor([5, 11, 4])
+PROMPTS = ["w1 w2 w3"] * 3 + ["w4 w5 w6 w7 w8 w9 w20 w21 w22 w23 w24"] * 2
+COMPLETIONS = [" w10 w11", " w12 w13 w14 w15", " w16", " w30 w31 w32", " w33"]
+GROUPS = [(0, 1, 2), (3, 4)]
 
 
-def record(model, first):
-    batch = pad(model, ROWS, side="right")
-    return Tail.record(model, batch.tokens, batch.attention_mask, first, ROW, COLUMN), batch
-
-
-@pytest.mark.parametrize("first", [0, 1, 3])
-def test_a_replay_equals_the_full_pass_bit_for_bit(any_model, first, recwarn):
-    tail, batch = record(any_model, first)
-    assert tail.calls is not None, [str(w.message) for w in recwarn]
-    with torch.no_grad():
-        full = hooked.logits(any_model, batch.tokens, batch.attention_mask)[ROW, COLUMN]
-        assert torch.equal(tail.read(), tail.read())
-        torch.testing.assert_close(tail.read(), full, rtol=0, atol=1e-6)
-
-
-def test_a_steered_replay_and_its_gradient_equal_the_full_pass(any_model):
-    tail, batch = record(any_model, 1)
-    lengths = torch.tensor([4, 3])
-    window = TokenWindow(
-        index=torch.arange(12).expand(2, -1).masked_fill(batch.attention_mask == 0, -1),
-        prompt_lengths=lengths,
-        lengths=batch.lengths,
-        tokens=batch.tokens,
+def recorded(model, first=1, groups=GROUPS):
+    rows = CompletionRows.of(model, PROMPTS, COMPLETIONS)
+    recording = Recording.of(
+        model,
+        rows.batch.tokens,
+        rows.batch.attention_mask,
+        rows.prompt_lengths,
+        groups,
+        first,
     )
-    values = torch.randn(32, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    edit = wb.steering.Edit(
-        "blocks.2.hook_resid_pre", lambda x, hook: x + values, wb.Positions.last(2)
+    return rows, recording
+
+
+def full(model, rows, layer, vector):
+    """Logits of every separate row, by hooks on the whole model."""
+    with torch.no_grad(), model.hooks(
+        fwd_hooks=[(resid_pre(layer), lambda resid, hook: resid + vector)]
+    ):
+        return logits(model, rows.batch.tokens, rows.batch.attention_mask)
+
+
+def compare(model, rows, recording, layer, order=None):
+    """Every real token's logits, replayed with an edit, against the full pass."""
+    vector = torch.randn(model.cfg.d_model, generator=torch.Generator().manual_seed(0))
+    branches = recording.branches
+    order = list(range(len(branches.groups))) if order is None else order
+    passed = recording.tail(layer, order).run({layer: lambda resid: resid + vector})
+    expected = full(model, rows, layer, vector)
+    for place, shared in enumerate(order):
+        real = (branches.branch[shared] >= -1).nonzero().squeeze(-1)
+        found = passed.logits_at(torch.full_like(real, place), real)
+        wanted = expected[branches.row[shared][real], branches.column[shared][real]]
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_shared_rows_equal_separate_ones(any_model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows, recording = recorded(any_model)
+    assert recording.replayed
+    assert recording.shared is not TL3  # a HookedTransformer counts positions by itself
+    for layer in (1, 3):
+        compare(any_model, rows, recording, layer)
+    if recording.shared:
+        compare(any_model, rows, recording, 2, order=[1, 0, 1, 1])
+
+
+def test_separate_rows_equal_the_full_pass_bit_for_bit(any_model):
+    """Where the batch has the same shape; by the bridge's own blocks, as the full pass runs."""
+    handle = any_model.blocks[0].register_forward_hook(lambda module, args, out: None)
+    rows, recording = recorded(any_model, groups=[(row,) for row in range(5)])
+    handle.remove()
+    assert recording.replayed
+    vector = torch.randn(any_model.cfg.d_model, generator=torch.Generator().manual_seed(0))
+    order = list(range(5))
+    passed = recording.tail(2, order).run({2: lambda resid: resid + vector})
+    expected = full(any_model, rows, 2, vector)
+    for row in order:
+        real = (rows.batch.attention_mask[row] == 1).nonzero().squeeze(-1)
+        stream = any_model.ln_final(passed.stream)
+        found = any_model.unembed(stream)[row, real]
+        if any_model.cfg.output_logits_soft_cap and any_model.cfg.output_logits_soft_cap > 0:
+            continue
+        assert torch.equal(found, expected[row, real])
+
+
+def test_gradients_equal_those_of_the_full_pass(tiny):
+    rows, recording = recorded(tiny)
+    column = rows.prompt_lengths - 1
+    vector = torch.randn(32, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+    def total(read):
+        return (read.log_softmax(-1) ** 2).sum()
+
+    def edit(resid):
+        return resid + vector
+
+    with tiny.hooks(fwd_hooks=[(resid_pre(2), lambda resid, hook: edit(resid))]):
+        read = logits(tiny, rows.batch.tokens, rows.batch.attention_mask)
+    (expected,) = torch.autograd.grad(total(read[torch.arange(5), column]), vector)
+    order = [0, 0, 0, 1, 1] if recording.shared else list(range(5))
+    passed = recording.tail(2, order).run({2: edit})
+    (found,) = torch.autograd.grad(total(passed.logits_at(torch.arange(5), column)), vector)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_reader_equals_autograd(tiny):
+    rows, recording = recorded(tiny)
+    passed = recording.tail(1, [0]).run({})
+    stream = passed.stream[0].detach().requires_grad_()
+    weights = torch.linspace(-1, 1, len(stream))
+
+    def reader(read, which):
+        return read.logsumexp(-1), read.softmax(-1)
+
+    (found,) = torch.autograd.grad(
+        (weights * recording.head.read(stream, reader)).sum(), stream
     )
-    with hooked.undisturbed(any_model):
-        with apply_edits(any_model, [edit], window=window):
-            replayed = tail.read()
-        with apply_edits(any_model, [edit], lengths):
-            full = hooked.logits(any_model, batch.tokens, batch.attention_mask)[ROW, COLUMN]
-    torch.testing.assert_close(replayed, full, rtol=0, atol=1e-5)
-    gradients = [torch.autograd.grad(x.square().sum(), values)[0] for x in (replayed, full)]
-    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+    (expected,) = torch.autograd.grad((weights * recording.head(stream).logsumexp(-1)).sum(), stream)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_model_whose_logits_are_more_than_an_unembedding_falls_back_with_a_warning(
-    tiny, monkeypatch
-):
-    unembed = tail_module.unembed
-    monkeypatch.setattr(tail_module, "unembed", lambda model, resid: 2 * unembed(model, resid))
-    with pytest.warns(UserWarning, match="cannot be replayed"):
-        tail, batch = record(tiny, 1)
-    assert tail.calls is None
-    with torch.no_grad():
-        full = hooked.logits(tiny, batch.tokens, batch.attention_mask)[ROW, COLUMN]
-        torch.testing.assert_close(tail.read(), full, rtol=0, atol=1e-6)
+def test_watched_streams_are_those_of_the_model(any_model):
+    rows, recording = recorded(any_model)
+    layers = (2, any_model.cfg.n_layers)
+    passed = recording.tail(1, [0]).run({}, watch=layers)
+    _, cache = any_model.run_with_cache(
+        rows.batch.tokens, attention_mask=rows.batch.attention_mask
+    )
+    real = recording.branches.branch[0] >= -1
+    at = (recording.branches.row[0][real], recording.branches.column[0][real])
+    for layer, name in zip(layers, ("blocks.2.hook_resid_pre", "blocks.3.hook_resid_post"), strict=True):
+        torch.testing.assert_close(passed.watched[layer][0][real], cache[name][at], rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_that_cannot_be_replayed_is_run_whole(tiny, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(tail_module, "_record", refuse)
+    with pytest.warns(UserWarning, match="every step runs the whole model"):
+        rows, recording = recorded(tiny)
+    assert not recording.replayed and not recording.shared
+    compare(tiny, rows, recording, 2)
+    compare(tiny, rows, recording, 2, order=[4, 0, 2])
+
+
+def test_edits_of_somebody_else_are_kept(tiny):
+    """Inside hooks of the user's own, what is recorded and replayed is the hooked model."""
+    with tiny.hooks(fwd_hooks=[(resid_pre(3), lambda resid, hook: 2 * resid)]):
+        rows, recording = recorded(tiny)
+        compare(tiny, rows, recording, 1)

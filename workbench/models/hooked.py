@@ -261,6 +261,19 @@ class CachedForward:
         )
         return out[:, -1]
 
+    def reorder(self, rows: Int[Tensor, " row"]) -> None:
+        """Go on with these rows of what was read so far; one row may go on as several."""
+        if self._cache is None:
+            raise ValueError("nothing was read yet, so there are no rows to choose from")
+        if is_bridge(self.model):
+            self._cache.reorder_cache(rows)
+            return
+        for entry in self._cache.entries:
+            entry.past_keys = entry.past_keys[rows.to(entry.past_keys.device)]
+            entry.past_values = entry.past_values[rows.to(entry.past_values.device)]
+        mask = self._cache.previous_attention_mask
+        self._cache.previous_attention_mask = mask[rows.to(mask.device)]
+
 
 def _keeps_logits(model: HookedModel) -> bool:
     """Whether a forward pass can be told to unembed its last positions only."""

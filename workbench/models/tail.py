@@ -1,122 +1,306 @@
 """The replayed tail: run a model once, then only its later blocks, as often as you like.
 
 With weights frozen, everything below layer L is the same in every step of an optimization at
-layer L. So one clean forward pass is recorded, `resid_pre[L]` and the arguments that each later
-block received, and steps replay blocks L.. on it, through the model's own hook points. Only the
-positions that somebody reads are unembedded.
+layer L. So one clean forward pass is recorded: the stream at the layers that matter, and the
+arguments that each later block received. Steps replay blocks L.. on it, on rows that share their
+prompts (models/branches.py), and unembed only the positions that somebody reads.
 
-What a tail gives is checked against the recorded pass when it is made. Where a model's blocks
-cannot be replayed, or its logits are not norm and unembedding of the last residual stream, the
-full forward pass takes the tail's place, with one warning.
+The blocks are the plain model's where there is one (models/plain.py), else the hooked model's own.
+What they give is compared with the recorded pass. Where prompts cannot be shared, each completion
+has a row of its own; where blocks cannot be replayed at all, or logits are not norm and
+unembedding of the last stream, the full forward pass takes their place, with one warning.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from workbench.models.hooked import HookedModel, logits, n_layers
+from workbench.models.branches import Branches
+from workbench.models.hooked import HookedModel, hook_point, logits, n_layers, resid_pre
+from workbench.models.plain import plain_of
+from workbench.models.unembedding import Head, Reader
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
+StreamEdit = Callable[[Tensor], Tensor]
 # Float noise between the recorded pass and the replayed one, relative to the largest logit.
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-8}
+TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
+_HALF = 0.1
+_TROUBLE = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
-class Tail:
-    """Blocks `first` to the last, ready to be replayed on recorded rows.
+class Recording:
+    """One clean pass over separate rows, ready to be replayed from any layer on, on shared rows.
 
-    `column` and `row` say which positions are read. `calls` is None where the full pass is run.
+    `calls` are the arguments of blocks `first`.. and `streams` what entered them, on the rows of
+    `branches`. Where the model cannot be replayed both are empty and a step runs all of it.
     """
 
     model: HookedModel
     first: int
     tokens: Int[Tensor, "batch pos"]
     attention_mask: Int[Tensor, "batch pos"]
-    row: Int[Tensor, " token"]
-    column: Int[Tensor, " token"]
-    resid: Float[Tensor, "batch pos d_model"] | None
-    calls: tuple[Call, ...] | None
+    branches: Branches
+    head: Head
+    blocks: Sequence[nn.Module] = ()
+    calls: tuple[Call, ...] = ()
+    streams: tuple[Tensor, ...] = ()
 
     @classmethod
     @torch.no_grad()
-    def record(
+    def of(
         cls,
         model: HookedModel,
         tokens: Int[Tensor, "batch pos"],
         attention_mask: Int[Tensor, "batch pos"],
+        prompt_lengths: Int[Tensor, " batch"],
+        groups: Sequence[Sequence[int]],
         first: int,
-        row: Int[Tensor, " token"],
-        column: Int[Tensor, " token"],
-    ) -> Tail:
-        """Run the model once, unsteered, and keep what its blocks from `first` on received."""
-        calls: list[Call] = []
+    ) -> Recording:
+        """Run the model once, unsteered, on rows padded right; `groups` share their prompts."""
+        lengths = attention_mask.sum(-1)
+        shared = Branches.of(prompt_lengths, lengths, groups)
+        alone = Branches.of(prompt_lengths, lengths, [(row,) for row in range(len(tokens))])
+        plain = plain_of(model)
+        clean = logits(model, tokens, attention_mask)
+        reasons = []
+        for behind in (plain, None) if plain is not None else (None,):
+            blocks = list(model.blocks if behind is None else behind.blocks)
+            runner = model if behind is None else behind.hf_model
+            head = Head.of(model, behind)
+            try:
+                calls = _record(runner, blocks, first, tokens, attention_mask, plain=behind)
+            except _TROUBLE as error:
+                reasons.append(str(error))
+                continue
+            for branches in (shared, alone):
+                found = cls(model, first, tokens, attention_mask, branches, head, blocks)
+                try:
+                    found = found._with(calls)
+                    found._check(clean, first)
+                except _TROUBLE as error:
+                    reasons.append(str(error))
+                else:
+                    return found
+        warnings.warn(
+            f"the blocks of {model.cfg.model_name} cannot be replayed ({reasons[-1]}): every step "
+            "runs the whole model, which is slower but equal",
+            stacklevel=2,
+        )
+        return cls(model, first, tokens, attention_mask, alone, Head.of(model))
 
-        def keep(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-            calls.append((args, kwargs))
+    @property
+    def replayed(self) -> bool:
+        """Whether only later blocks are run."""
+        return bool(self.calls)
 
-        handles = [
-            model.blocks[i].register_forward_pre_hook(keep, with_kwargs=True)
-            for i in range(first, n_layers(model))
-        ]
-        try:
-            clean = logits(model, tokens, attention_mask)[row, column]
-        finally:
-            for handle in handles:
-                handle.remove()
-        common = (model, first, tokens, attention_mask, row, column)
-        try:
-            tail = cls(*common, resid=_stream(calls[0]), calls=tuple(calls))
-            _check(tail.read(), clean)
-        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
-            warnings.warn(
-                f"the blocks of {model.cfg.model_name} cannot be replayed ({error}): every step "
-                "runs the whole model, which is slower but equal",
-                stacklevel=2,
-            )
-            return cls(*common, resid=None, calls=None)
-        return tail
+    @property
+    def shared(self) -> bool:
+        """Whether completions of one prompt are in one row."""
+        return any(len(group) > 1 for group in self.branches.groups)
 
-    def read(self) -> Float[Tensor, "token d_vocab"]:
-        """Logits at the read positions, under whatever hooks the model has now."""
-        if self.calls is None:
-            return logits(self.model, self.tokens, self.attention_mask)[self.row, self.column]
-        stream = self.resid
-        for i, (args, kwargs) in enumerate(self.calls):
-            block = self.model.blocks[self.first + i]
+    def tail(self, layer: int, order: Sequence[int]) -> Tail:
+        """Blocks `layer`.. on a batch of shared rows, which may repeat."""
+        index = torch.tensor(order, device=self.tokens.device)
+        if not self.replayed:
+            rows = self.branches.row[index, 0]
+            return Tail(self, layer, order=rows)
+        since, count = layer - self.first, len(self.branches.groups)
+        done: dict[Any, Any] = {}
+        calls = tuple(
+            (_taken(args, index, count, done), _taken(kwargs, index, count, done))
+            for args, kwargs in self.calls[since:]
+        )
+        return Tail(self, layer, calls=calls, stream=self.streams[since][index])
+
+    def _with(self, calls: Sequence[Call]) -> Recording:
+        """The recorded arguments, arranged on the shared rows."""
+        batch, width = self.tokens.shape
+        streams, arranged = [], []
+        done: dict[Any, Any] = {}
+        for args, kwargs in calls:
+            stream = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+            streams.append(self.branches.columns_of(stream.detach()))
+            given = {**kwargs}
+            if "hidden_states" in given:  # its place is kept; the stream comes with each run
+                given["hidden_states"] = None
+            if given.get("attention_mask", stream) is None:
+                given["attention_mask"] = done.setdefault("causal", _causal(width, stream.device))
+            given = {k: self.branches.arrange(v, width, batch, done) for k, v in given.items()}
+            rest = args if "hidden_states" in kwargs else args[1:]
+            arranged.append((self.branches.arrange(tuple(rest), width, batch, done), given))
+        return replace(self, streams=tuple(streams), calls=tuple(arranged))
+
+    def _check(self, clean: Float[Tensor, "batch pos d_vocab"], layer: int) -> None:
+        """Raise RuntimeError unless replayed rows, in another order, equal the recorded pass."""
+        order = [*reversed(range(len(self.branches.groups))), 0]
+        final = self.tail(layer, order).run({}).stream
+        assert final is not None
+        for place, shared in enumerate(order):
+            real = self.branches.branch[shared] >= -1
+            found = self.head(final[place][real]).float()
+            expected = clean[
+                self.branches.row[shared][real], self.branches.column[shared][real]
+            ].float()
+            gap = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
+            if not gap <= TOLERANCE.get(clean.dtype, _HALF):
+                raise RuntimeError(f"the replayed logits differ by {gap:.1e} of the largest one")
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """Blocks `layer`.. on one batch of rows. Each run may edit the stream at any of them."""
+
+    recording: Recording
+    layer: int
+    calls: tuple[Call, ...] = ()
+    stream: Float[Tensor, "row pos d_model"] | None = None
+    order: Int[Tensor, " row"] | None = None
+
+    def run(self, edits: Mapping[int, StreamEdit], watch: Sequence[int] = ()) -> Pass:
+        """One pass. `edits` change a layer's input; `watch` keeps inputs of layers, edited.
+
+        The stream of `watch` one past the last layer is what the last block writes.
+        """
+        if self.stream is None:
+            return self._run_all(edits, watch)
+        stream, watched = self.stream, {}
+        last = n_layers(self.recording.model)
+        for layer, (args, kwargs) in enumerate(self.calls, start=self.layer):
+            if layer in edits:
+                stream = edits[layer](stream)
+            if layer in watch:
+                watched[layer] = stream
+            block = self.recording.blocks[layer]
             if "hidden_states" in kwargs:
                 out = block(*args, **{**kwargs, "hidden_states": stream})
             else:
-                out = block(stream, *args[1:], **kwargs)
+                out = block(stream, *args, **kwargs)
             stream = out[0] if isinstance(out, tuple) else out
-        assert stream is not None
-        return unembed(self.model, stream[self.row, self.column])
+        if last in watch:
+            watched[last] = stream
+        return Pass(self.recording.head, stream=stream, watched=watched)
+
+    def _run_all(self, edits: Mapping[int, StreamEdit], watch: Sequence[int]) -> Pass:
+        """The whole model, edited and watched by hooks."""
+        model, watched = self.recording.model, {}
+
+        def visit(layer: int) -> Callable[..., Tensor]:
+            def hook(module: nn.Module, args: tuple, resid: Tensor) -> Tensor:
+                edited = edits[layer](resid) if layer in edits else resid
+                if layer in watch:
+                    watched[layer] = edited
+                return edited
+
+            return hook
+
+        with ExitStack() as stack:
+            for layer in {*edits, *watch}:
+                name = resid_pre(layer)
+                if layer == n_layers(model):
+                    name = f"blocks.{layer - 1}.hook_resid_post"
+                handle = hook_point(model, name).register_forward_hook(visit(layer))
+                stack.callback(handle.remove)
+            rows = self.order
+            every = logits(model, self.recording.tokens[rows], self.recording.attention_mask[rows])
+        return Pass(self.recording.head, logits=every, watched=watched)
 
 
-def unembed(
-    model: HookedModel, resid: Float[Tensor, "token d_model"]
-) -> Float[Tensor, "token d_vocab"]:
-    """Logits from the last residual stream: final norm, unembedding, softcap where there is one."""
-    read = model.unembed(model.ln_final(resid[None]))[0]  # type: ignore[attr-defined]
-    cap = getattr(model.cfg, "output_logits_soft_cap", None) or 0.0
-    return cap * torch.tanh(read / cap) if cap > 0 else read
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """What one pass gave: the last stream, or the logits where the whole model was run."""
+
+    head: Head
+    stream: Float[Tensor, "row pos d_model"] | None = None
+    logits: Float[Tensor, "row pos d_vocab"] | None = None
+    watched: dict[int, Tensor] = field(default_factory=dict)
+
+    def read(
+        self, row: Int[Tensor, " token"], column: Int[Tensor, " token"], reader: Reader
+    ) -> Float[Tensor, " token"]:
+        """A value for the logits of each position, differentiable (see `Head.read`)."""
+        if self.stream is not None:
+            return self.head.read(self.stream[row, column], reader)
+        assert self.logits is not None
+        return _ReadLogits.apply(self.logits[row, column], reader)
+
+    def logits_at(
+        self, row: Int[Tensor, " token"], column: Int[Tensor, " token"]
+    ) -> Float[Tensor, "token d_vocab"]:
+        """The logits of each position."""
+        if self.stream is not None:
+            return self.head(self.stream[row, column])
+        assert self.logits is not None
+        return self.logits[row, column]
 
 
-def _stream(call: Call) -> Tensor:
-    """The residual stream that a block was given."""
-    args, kwargs = call
-    return (kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]).detach()
+class _ReadLogits(torch.autograd.Function):
+    """A reader's values and gradients on logits that are there already."""
+
+    @staticmethod
+    def forward(ctx, read: Tensor, reader: Reader) -> Tensor:  # type: ignore[no-untyped-def]
+        values, by_logits = reader(read.detach(), torch.arange(len(read), device=read.device))
+        ctx.save_for_backward(by_logits)
+        return values
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
+        (by_logits,) = ctx.saved_tensors
+        return by_logits * gradient[:, None], None
 
 
-def _check(replayed: Tensor, clean: Tensor) -> None:
-    """Raise RuntimeError unless the two passes agree."""
-    scale = clean.float().abs().max().clamp(min=1.0)
-    gap = float((replayed - clean).float().abs().max() / scale)
-    allowed = TOLERANCE.get(clean.dtype, 0.05)
-    if not gap <= allowed:
-        raise RuntimeError(f"the replayed logits differ by {gap:.1e} of the largest one")
+def _record(
+    runner: Any,
+    blocks: Sequence[nn.Module],
+    first: int,
+    tokens: Int[Tensor, "batch pos"],
+    attention_mask: Int[Tensor, "batch pos"],
+    plain: Any,
+) -> list[Call]:
+    """The arguments of blocks `first`.. in one clean pass."""
+    calls: list[Call] = []
+
+    def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        calls.append((args, {**kwargs, **_without_cache(kwargs)}))
+
+    with ExitStack() as stack:
+        for block in blocks[first:]:
+            handle = block.register_forward_pre_hook(keep, with_kwargs=True)
+            stack.callback(handle.remove)
+        if plain is None:
+            logits(runner, tokens, attention_mask)
+        else:
+            places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+            runner(tokens, attention_mask=attention_mask, position_ids=places, use_cache=False)
+    return calls
+
+
+def _without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
+    off = {"past_key_values": None, "use_cache": False}
+    return {name: value for name, value in off.items() if name in kwargs}
+
+
+def _causal(width: int, device: torch.device) -> Tensor:
+    """What attention does that is given no mask: every position sees itself and those before."""
+    return torch.ones(1, 1, width, width, dtype=torch.bool, device=device).tril()
+
+
+def _taken(value: Any, index: Tensor, count: int, done: dict[Any, Any]) -> Any:
+    """An arranged argument for some of the `count` rows."""
+    if isinstance(value, dict):
+        return {name: _taken(each, index, count, done) for name, each in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_taken(each, index, count, done) for each in value)
+    if not isinstance(value, Tensor) or value.ndim < 2 or value.shape[0] != count:
+        return value
+    if id(value) not in done:
+        done[id(value)] = value[index]
+    return done[id(value)]

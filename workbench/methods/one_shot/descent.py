@@ -1,29 +1,40 @@
-"""One job's way down: its vector, its Adam, its history, and when to stop."""
+"""One job's way down: what it asks, what it notes of the answers, and when it stops."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.methods.one_shot.job import OneShotJob, within_norm
-from workbench.methods.one_shot.result import OneShotRun
-from workbench.models.hooked import HookedModel
-from workbench.steering.provenance import Provenance
-from workbench.steering.vector import SteeringVector
+from workbench.methods.one_shot.constraint import LeastNorm, Multipliers
+from workbench.methods.one_shot.job import OneShotJob
+from workbench.methods.one_shot.lbfgs import Point, flat, lbfgs
+from workbench.methods.one_shot.noise import Draws
+from workbench.methods.one_shot.objective import Objective
+from workbench.methods.one_shot.request import Answer, Asking, Request
+from workbench.methods.one_shot.texts import JobTexts
+
+# Norms that a steepest start is tried with, in units of the stream's median norm at its layer.
+START_NORMS = (0.05, 0.1, 0.2, 0.4, 0.8)
+Callback = Callable[["Descent"], "bool | None"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Iterate:
-    """A vector after `step` updates, with the losses of exactly that vector."""
+    """What was trained after `step` updates, with the losses of exactly that.
+
+    `violation` is by how many nats the worst bound is broken where a constraint holds.
+    """
 
     step: int
-    values: Float[Tensor, " d_model"]
+    parts: Float[Tensor, "part d_model"]
     losses: tuple[float, ...]
     objective: float
+    violation: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -38,49 +49,194 @@ class Iterate:
 
 @dataclass(eq=False)
 class Descent:
-    """The state of one job while its pack runs."""
+    """The state of one job while it runs. `program` yields its requests and is sent answers.
+
+    `stream_norm` is the median norm of the unsteered stream where the vector acts.
+    """
 
     job: OneShotJob
-    values: Float[Tensor, " d_model"]
+    texts: JobTexts
+    objective: Objective
+    start: Float[Tensor, "part d_model"]
+    stream_norm: float
+    callback: Callback | None = None
     history: list[Iterate] = field(default_factory=list)
     best: Iterate | None = None
     stopped: str | None = None
+    evaluations: int = 0
     _reached_in_a_row: int = 0
 
-    def __post_init__(self) -> None:
-        self.values = self.values.clone().requires_grad_(True)
-        self._adam = torch.optim.Adam([self.values], lr=self.job.learning_rate)
+    def program(self) -> Asking[None]:
+        """The whole way: a start, a search, and the second stage of a constraint."""
+        if self.job.starts_steepest:
+            yield from self._start_steepest()
+        yield from (self._lbfgs() if self.job.optimizer == "lbfgs" else self._adam())
+        if self.job.constraint is not None and self.stopped in ("steps", "target", "flat"):
+            yield from self._constrained(self.job.constraint)
 
-    def objective(self, losses: Float[Tensor, " completion"]) -> Float[Tensor, ""]:
-        """What is minimized: the sum of the losses, or of squared distances to the targets."""
-        if self.job.satisfice:
-            return (losses - losses.new_tensor(self.job.targets)).square().sum()
-        return losses.sum()
+    # ---- Searches ----
 
-    def observe(self, losses: Float[Tensor, " completion"], objective: Float[Tensor, ""]) -> None:
-        """Take note of the present vector's losses, and decide whether it is the last one."""
+    def _adam(self) -> Asking[None]:
+        values = self.start.clone().requires_grad_(True)
+        adam = torch.optim.Adam([values], lr=self.job.learning_rate)
+        batches = self._batches()
+        draws = None if self.job.noise is None else Draws(self.job.noise, self.job.seed)
+        while True:
+            found = yield from self._measure(values.detach().clone(), next(batches), draws)
+            if self._observe(found):
+                return
+            self._step(adam, values, found.gradient)
+
+    def _lbfgs(self) -> Asking[None]:
+        def accept(point: Point) -> bool:
+            return self._observe(point.note)
+
+        search = lbfgs(flat(self.start), accept, self.job.steps)
+        try:
+            trial = next(search)
+            while True:
+                free = trial.reshape(self.start.shape).requires_grad_(True)
+                bound = self._within(free)
+                found = yield from self._measure(bound.detach().to(self.start))
+                (pulled,) = torch.autograd.grad(bound, free, found.gradient.to(free))
+                trial = search.send(Point(trial, found.objective, flat(pulled), note=found))
+        except StopIteration:
+            self.stopped = self.stopped or "flat"  # no trial was lower
+
+    def _start_steepest(self) -> Asking[None]:
+        """From zero down the gradient, with the best of a few norms."""
+        at_zero = yield from self._measure(torch.zeros_like(self.start))
+        norms = at_zero.gradient.norm(dim=-1, keepdim=True)
+        if bool((norms == 0).any()) or not bool(norms.isfinite().all()):
+            return
+        given = self.job.start_norm
+        shares = [share * self.stream_norm for share in START_NORMS]
+        lengths = shares if given is None else [float(given)]
+        points = [self._within(-length * at_zero.gradient / norms) for length in lengths]
+        answers = yield [Request(point, self.objective) for point in points]
+        self.evaluations += len(answers)
+        finite = [answer for answer in answers if math.isfinite(answer.objective)]
+        if finite:
+            self.start = min(finite, key=lambda answer: answer.objective).parts
+
+    def _constrained(self, constraint: LeastNorm) -> Asking[None]:
+        """The second stage: the least norm, or the largest change, within the bounds."""
+        reached = self.best
+        assert reached is not None
+        bounds = [
+            loss + constraint.slack if target is None else max(target, loss + constraint.slack)
+            for loss, target in zip(reached.losses, self.job.targets, strict=True)
+        ]
+        self.objective.multipliers = Multipliers(torch.tensor(bounds), float(constraint.rho))
+        self.best, self.stopped = None, None
+        values = reached.parts.to(self.start).clone().requires_grad_(True)
+        adam = torch.optim.Adam([values], lr=constraint.learning_rate or self.job.learning_rate)
+        for step in range(constraint.steps + 1):
+            found = yield from self._measure(values.detach().clone())
+            if self._observe(found) or step == constraint.steps:
+                break
+            self.objective.multipliers.update(found.losses)
+            self._step(adam, values, found.gradient)
+        self.stopped = self.stopped or "constraint"
+
+    def _step(self, adam: torch.optim.Adam, values: Tensor, gradient: Tensor) -> None:
+        values.grad = gradient
+        adam.step()
+        with torch.no_grad():
+            values.copy_(self._within(values))
+
+    def _within(self, parts: Float[Tensor, "part d_model"]) -> Float[Tensor, "part d_model"]:
+        """The parts within their norm bounds and off the vectors they are to be orthogonal to."""
+        vectors = self.job.shape.vectors
+        for other in self.job.orthogonal_to:
+            unit = (other.values / other.norm).to(parts)
+            along = (parts[:vectors] @ unit)[:, None] * unit
+            parts = torch.cat([parts[:vectors] - along, parts[vectors:]])
+        return self.job.shape.within(parts)
+
+    def _batches(self) -> Iterator[tuple[int, ...] | None]:
+        """The rows of each step: all, or a few that do not repeat until every one has been."""
+        size, count = self.job.batch_size, len(self.texts.shared)
+        generator = torch.Generator().manual_seed(self.job.seed)
+        waiting: list[int] = []
+        while True:
+            if size is None or size >= count:
+                yield None
+                continue
+            while len(waiting) < size:
+                order = torch.randperm(count, generator=generator).tolist()
+                waiting += [row for row in order if row not in waiting]
+            yield tuple(waiting[:size])
+            waiting = waiting[size:]
+
+    # ---- Points and answers ----
+
+    def _measure(
+        self,
+        parts: Float[Tensor, "part d_model"],
+        rows: tuple[int, ...] | None = None,
+        draws: Draws | None = None,
+    ) -> Asking[Answer]:
+        """What is at a point. With noise its gradient is the mean over the draws around it."""
+        (here,) = yield [Request(parts, self.objective, rows)]
+        self.evaluations += 1
+        if draws is None:
+            return here
+        noise = draws.next(parts, here.gradient)
+        around = yield [Request(parts + each, self.objective, rows) for each in noise]
+        self.evaluations += len(around)
+        mean = torch.stack([answer.gradient for answer in around]).mean(0)
+        return Answer(here.parts, here.losses, here.objective, mean)
+
+    def _observe(self, found: Answer) -> bool:
+        """Take note of a point's losses, and decide whether it is the last one."""
+        multipliers = self.objective.multipliers
+        losses = tuple(found.losses.tolist())
         here = Iterate(
             step=len(self.history),
-            values=self.values.detach().clone().cpu(),
-            losses=tuple(losses.detach().tolist()),
-            objective=float(objective.detach()),
+            parts=found.parts.detach().clone().cpu(),
+            losses=losses,
+            objective=found.objective,
+            violation=0.0 if multipliers is None else multipliers.violation(losses),
         )
         if not here.finite:
-            if self.best is None:
+            if self.best is None and not self.history:
                 raise ValueError(
                     f"the first loss of {self.job.label or 'the job'} is not finite "
                     f"({here.losses}): check the start vector and the model's weights"
                 )
             self.stopped = "not finite"
-            return
+            return True
+        before = self.history[-1] if self.history else None
         self.history.append(here)
-        if self.best is None or here.objective < self.best.objective:
+        if self.best is None or self._rank(here) < self._rank(self.best):
             self.best = here
+        if multipliers is None:
+            self._decide(here, before)
+        if self.stopped is None and self.callback is not None and self.callback(self):
+            self.stopped = "callback"
+        return self.stopped is not None
+
+    def _rank(self, here: Iterate) -> tuple[float, float]:
+        """Lower is better: the objective; under a constraint the bounds come first."""
+        multipliers, constraint = self.objective.multipliers, self.job.constraint
+        if multipliers is None or constraint is None:
+            return (0.0, here.objective)
+        broken = here.violation if here.violation > constraint.tolerance else 0.0
+        if self.job.change is not None:
+            return (broken, here.objective)
+        return (broken, float(here.parts.norm()))
+
+    def _decide(self, here: Iterate, before: Iterate | None) -> None:
+        job = self.job
         self._reached_in_a_row = self._reached_in_a_row + 1 if self._reached(here) else 0
-        if self._reached_in_a_row >= self.job.patience:
+        if self._reached_in_a_row >= job.patience:
             self.stopped = "target"
-        elif here.step == self.job.steps:
+        elif here.step == job.steps:
             self.stopped = "steps"
+        elif job.least_change is not None and before is not None:
+            change = abs(here.objective - before.objective)
+            self.stopped = "no change" if change < job.least_change else None
 
     def _reached(self, here: Iterate) -> bool:
         """Whether the targets, as far as there are any, are met by this iterate."""
@@ -91,50 +247,3 @@ class Descent:
         if job.satisfice:
             return all(abs(loss - target) <= job.tolerance for loss, target in pairs)
         return bool(pairs) and all(loss <= target for loss, target in pairs)
-
-    def update(self, gradient: Float[Tensor, " d_model"]) -> None:
-        """One step of Adam, then back within the norm bound."""
-        self.values.grad = gradient
-        self._adam.step()
-        with torch.no_grad():
-            self.values.copy_(within_norm(self.values, self.job.max_norm))
-
-    def finish(self, model: HookedModel) -> OneShotRun:
-        """The result, with the vector that the job asks to keep."""
-        assert self.best is not None
-        last = self.history[-1]
-        kept = self.best if self.job.keep == "best" else last
-        taken = self.history[:-1]  # the last iterate has had no update after it
-        return OneShotRun(
-            vector=self._vector(model, kept),
-            loss=kept.loss,
-            step=kept.step,
-            losses=tuple(iterate.loss for iterate in taken),
-            completion_losses=tuple(iterate.losses for iterate in taken),
-            objectives=tuple(iterate.objective for iterate in taken),
-            norms=tuple(float(iterate.values.norm()) for iterate in taken),
-            last_vector=self._vector(model, last),
-            last_loss=last.loss,
-            stopped=self.stopped or "interrupted",
-            job=self.job,
-        )
-
-    def _vector(self, model: HookedModel, iterate: Iterate) -> SteeringVector:
-        job = self.job
-        provenance = Provenance.of(
-            "one-shot",
-            model,
-            positions=str(job.positions),
-            seed=job.seed,
-            config=job.to_dict(),
-            examples=tuple(example.to_dict() for example in job.examples),
-            results={
-                "loss": iterate.loss,
-                "completion_losses": list(iterate.losses),
-                "step": iterate.step,
-                "steps": len(self.history) - 1,
-                "stopped": self.stopped or "interrupted",
-                "losses": [round(each.loss, 6) for each in self.history],
-            },
-        )
-        return SteeringVector(iterate.values, job.layers, provenance, job.label)

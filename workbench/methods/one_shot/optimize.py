@@ -1,28 +1,28 @@
 """Gradient descent on a single example: one vector, or many at once.
 
-A pack of jobs runs as one batch: every completion of every example of every job is a row. Each
-step is one forward and one backward pass; rows do not feel each other, so the gradient of the
-summed objectives is every job's own. Jobs that are done leave the batch.
+Jobs are run in packs: those of one first layer, as many as fill one pass of the engine. Each step
+of a pack is one forward and one backward pass over the later blocks. Jobs that are done leave.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from workbench.methods.one_shot.descent import Descent
+from workbench.methods.one_shot.descent import Callback, Descent
+from workbench.methods.one_shot.engine import Engine
 from workbench.methods.one_shot.example import Example
 from workbench.methods.one_shot.job import OneShotJob
-from workbench.methods.one_shot.pack import Pack
-from workbench.methods.one_shot.result import OneShotRun
-from workbench.models.hooked import HookedModel, device_of, undisturbed
-
-ROWS_IN_A_PACK = 16
-Callback = Callable[[Descent], "bool | None"]
+from workbench.methods.one_shot.objective import Objective
+from workbench.methods.one_shot.parameters import first_parts
+from workbench.methods.one_shot.request import Answer, Asking, Request
+from workbench.methods.one_shot.result import OneShotRun, result_of
+from workbench.models.hooked import HookedModel, device_of, n_layers, undisturbed
 
 
 def optimize(
@@ -36,10 +36,8 @@ def optimize(
 ) -> OneShotRun:
     """A steering vector by gradient descent on one example, or several (paper, section 2).
 
-    `settings` are those of `OneShotJob`: steps, learning_rate, coldness, start, start_norm,
-    max_norm, target_loss and patience, satisfice, intervention, positions, keep, seed. `callback`
-    sees the descent after each loss and stops it by returning True. Ctrl-C returns the best
-    vector so far. The model is left as it was found.
+    `settings` are those of `OneShotJob`. `callback` sees the descent after each loss and stops it
+    by returning True. Ctrl-C returns the best vector so far. The model is left as it was found.
 
     Raises ValueError for bad examples, settings, starts and texts; IndexError for a layer that
     the model does not have.
@@ -54,76 +52,95 @@ def optimize_batch(
     *,
     progress: bool = True,
     callback: Callback | None = None,
+    token_budget: int | None = None,
 ) -> list[OneShotRun]:
     """Many vectors at once; jobs may differ in everything. Results come in the jobs' order.
 
-    Ctrl-C returns what has been begun, each run with its best vector so far.
+    `token_budget` is how many tokens one pass may hold; by default it follows from the free
+    memory. Each vector's provenance records it: with the same jobs and budget the packing, and
+    so every bit, is the same. Ctrl-C returns what has been begun, each run with its best vector
+    so far.
     """
-    descents = [Descent(job, job.first_vector(model).to(device_of(model))) for job in jobs]
-    bar = tqdm(
-        total=sum(job.steps for job in jobs), desc="optimizing", unit="step", disable=not progress
-    )
-    begun: list[Descent] = []
+    jobs = list(jobs)
+    if not jobs:
+        return []
+    starts = [
+        first_parts(
+            model,
+            job.shape,
+            None if isinstance(job.start, str) else job.start,
+            job.start_norm,
+            job.seed,
+        )
+        for job in jobs
+    ]
+    descents: list[Descent] = []
+    total = sum(job.steps for job in jobs)
+    bar = tqdm(total=total, desc="optimizing", unit="step", disable=not progress)
     try:
         with bar, undisturbed(model), torch.inference_mode(False), torch.enable_grad():
-            for pack in _packs(descents):
-                begun += pack
-                _descend(model, pack, bar, callback)
+            engine = Engine.of(model, jobs, token_budget)
+            budget = engine.budget
+            descents = [
+                Descent(
+                    job,
+                    engine.texts[i],
+                    Objective(job, n_layers(model)),
+                    starts[i].to(device_of(model)),
+                    engine.stream_norm(i),
+                    callback,
+                )
+                for i, job in enumerate(jobs)
+            ]
+            for pack in _packs(engine, budget):
+                _descend(engine, {number: descents[number] for number in pack}, bar)
     except KeyboardInterrupt:
-        if not any(descent.history for descent in begun):
+        if not any(descent.history for descent in descents):
             raise
         warnings.warn("interrupted: returning the best vectors so far", stacklevel=2)
-    return [descent.finish(model) for descent in begun if descent.history]
+    return [result_of(model, each, budget) for each in descents if each.history]
 
 
-def _packs(descents: Sequence[Descent]) -> Iterator[list[Descent]]:
-    """Jobs in their order, as many together as make up `ROWS_IN_A_PACK` rows."""
-    pack: list[Descent] = []
-    for descent in descents:
-        if pack and sum(map(_rows, [*pack, descent])) > ROWS_IN_A_PACK:
-            yield pack
-            pack = []
-        pack.append(descent)
-    if pack:
+def _packs(engine: Engine, budget: int) -> Iterator[list[int]]:
+    """Jobs by first layer, in their order, as many together as one pass holds."""
+    by_layer: dict[int, list[int]] = {}
+    for number, job in enumerate(engine.jobs):
+        by_layer.setdefault(min(job.layers), []).append(number)
+    for numbers in by_layer.values():
+        pack: list[int] = []
+        for number in numbers:
+            tokens = sum(engine.texts[i].tokens for i in [*pack, number])
+            if pack and tokens > budget:
+                yield pack
+                pack = []
+            pack.append(number)
         yield pack
 
 
-def _rows(descent: Descent) -> int:
-    return sum(len(example.completions) for example in descent.job.examples)
-
-
-def _descend(
-    model: HookedModel, descents: Sequence[Descent], bar: tqdm, callback: Callback | None
-) -> None:
+def _descend(engine: Engine, descents: dict[int, Descent], bar: tqdm) -> None:
     """Run a pack to its end."""
-    active, pack = list(descents), None
-    while active:
-        if pack is None:
-            pack = Pack.of(model, [descent.job for descent in active])
-        vectors = torch.stack([descent.values for descent in active])
-        by_job = pack.losses(model, vectors).split([_rows(descent) for descent in active])
-        objectives = [
-            descent.objective(losses) for descent, losses in zip(active, by_job, strict=True)
-        ]
-        (gradients,) = torch.autograd.grad(torch.stack(objectives).sum(), vectors)
-        for descent, losses, objective in zip(active, by_job, objectives, strict=True):
-            descent.observe(losses, objective)
-            if descent.stopped is None and callback is not None and callback(descent):
-                descent.stopped = "callback"
-        for descent, gradient in zip(active, gradients, strict=True):
-            if descent.stopped is None:
-                descent.update(gradient)
-                bar.update()
-        bar.set_postfix_str(_progress(active))
-        left = [descent for descent in active if descent.stopped is None]
-        if len(left) < len(active):
-            for descent in active:
-                if descent.stopped is not None:
-                    bar.update(descent.job.steps - len(descent.history) + 1)
-            active, pack = left, None
+    programs: dict[int, Asking[None]] = {i: each.program() for i, each in descents.items()}
+    waiting: dict[int, list[Request]] = {i: next(program) for i, program in programs.items()}
+    while waiting:
+        before = sum(len(each.history) for each in descents.values())
+        asked = [(number, request) for number, some in waiting.items() for request in some]
+        answers = iter(engine.answer(asked))
+        answered: dict[int, list[Answer]] = {
+            number: [next(answers) for _ in some] for number, some in waiting.items()
+        }
+        waiting = {}
+        for number, some in answered.items():
+            with suppress(StopIteration):
+                waiting[number] = programs[number].send(some)
+        bar.update(sum(len(each.history) for each in descents.values()) - before)
+        bar.set_postfix_str(_progress([descents[number] for number in waiting]))
+    finished = sum(each.job.steps + 1 - len(each.history) for each in descents.values())
+    bar.update(min(finished, bar.total - bar.n) if bar.total else 0)
 
 
 def _progress(active: Sequence[Descent]) -> str:
     losses = [descent.history[-1].loss for descent in active if descent.history]
+    if not losses:
+        return ""
     shown = f"loss {sum(losses) / len(losses):.3f} nats"
     return shown if len(losses) == 1 else f"{len(losses)} vectors, mean {shown}"
