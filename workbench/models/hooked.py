@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformer_lens.hook_points import HookPoint
+from transformers import PreTrainedModel
 
 
 @runtime_checkable
@@ -128,10 +129,16 @@ class ForwardCall:
 
 
 @contextmanager
-def watch_forwards(model: HookedModel, on_call: Callable[[ForwardCall], None]) -> Iterator[None]:
+def watch_forwards(
+    model: HookedModel | PreTrainedModel, on_call: Callable[[ForwardCall], None]
+) -> Iterator[None]:
     """Call `on_call` before the first block of every forward pass inside the context."""
-    watch = _watch_bridge if is_bridge(model) else _watch_blocks
-    handles = watch(model, on_call)
+    if isinstance(model, PreTrainedModel):
+        handles = _watch_hf(model, on_call)
+    elif is_bridge(model):
+        handles = _watch_hf(model.original_model, on_call)  # type: ignore[attr-defined]
+    else:
+        handles = _watch_blocks(model, on_call)
     try:
         yield
     finally:
@@ -139,10 +146,8 @@ def watch_forwards(model: HookedModel, on_call: Callable[[ForwardCall], None]) -
             handle.remove()
 
 
-def _watch_bridge(
-    model: HookedModel, on_call: Callable[[ForwardCall], None]
-) -> list[RemovableHandle]:
-    """Watch the wrapped Hugging Face module, which every pass goes through."""
+def _watch_hf(hf_model: nn.Module, on_call: Callable[[ForwardCall], None]) -> list[RemovableHandle]:
+    """Watch a Hugging Face model; every pass of the bridge around one goes through it."""
 
     def before_hf(module: nn.Module, args: tuple, kwargs: dict) -> None:
         tokens = args[0] if args else kwargs.get("input_ids")
@@ -159,7 +164,6 @@ def _watch_bridge(
             )
         )
 
-    hf_model = model.original_model  # type: ignore[attr-defined]
     return [hf_model.register_forward_pre_hook(before_hf, with_kwargs=True)]
 
 
@@ -232,8 +236,8 @@ class CachedForward:
     def __init__(self, model: HookedModel):
         self.model = model
         self._cache: Any = None
-        # Unembedding the whole prompt would cost more than many of its blocks.
-        self._only_last = {"logits_to_keep": 1} if _keeps_logits(model) else {}
+        inner = model.original_model if is_bridge(model) else None  # type: ignore[attr-defined]
+        self._only_last = {} if inner is None else only_last(inner)
 
     def __call__(
         self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
@@ -275,12 +279,13 @@ class CachedForward:
         self._cache.previous_attention_mask = mask[rows.to(mask.device)]
 
 
-def _keeps_logits(model: HookedModel) -> bool:
-    """Whether a forward pass can be told to unembed its last positions only."""
-    if not is_bridge(model):
-        return False
-    forward = model.original_model.forward  # type: ignore[attr-defined]
-    return "logits_to_keep" in signature(forward).parameters
+def only_last(hf_model: nn.Module) -> dict[str, int]:
+    """How a Hugging Face model is told to unembed its last position only, where it can be told.
+
+    Unembedding a whole prompt would cost more than many of its blocks.
+    """
+    known = signature(hf_model.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
 
 @contextmanager

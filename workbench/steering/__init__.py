@@ -1,17 +1,21 @@
 """Edit the residual stream while a model runs: vectors, interventions, positions, generation."""
 
+from workbench.steering.affine import Affine, AffineMap
 from workbench.steering.generation import Generation, StreamedToken, generate, stream
 from workbench.steering.hooks import apply_edits, steer
 from workbench.steering.interventions import Ablate, Add, Clamp, Custom, Edit, Intervention
 from workbench.steering.positions import Positions, TokenWindow
 from workbench.steering.provenance import Provenance
 from workbench.steering.scoring import LogProbs, log_prob
+from workbench.steering.storage import load_interventions, save_interventions
 from workbench.steering.vector import SteeringVector
 from workbench.steering.vector_set import VectorSet
 
 __all__ = [
     "Ablate",
     "Add",
+    "Affine",
+    "AffineMap",
     "Clamp",
     "Custom",
     "Edit",
@@ -26,7 +30,9 @@ __all__ = [
     "VectorSet",
     "apply_edits",
     "generate",
+    "load_interventions",
     "log_prob",
+    "save_interventions",
     "steer",
     "stream",
 ]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformer_lens.hook_points import HookPoint
 
 from workbench.models.hooked import HookedModel, hook_point, watch_forwards
+from workbench.models.plain import PlainModel, is_block_input, plain_of
 from workbench.steering.interventions import Edit, Steering, as_interventions, rows_of
 from workbench.steering.positions import TokenWindow, WindowTracker
+
+StreamFunction = Callable[[Tensor], "Tensor | None"]
 
 
 @contextmanager
@@ -40,33 +45,62 @@ def apply_edits(
     edits: Sequence[Edit],
     prompt_lengths: Int[Tensor, " batch"] | Sequence[int] | None = None,
     rows: int | None = None,
-    window: TokenWindow | None = None,
+    plain: PlainModel | None = None,
 ) -> Iterator[None]:
     """Attach edits that are already made for this model; `steer` is the door for users.
 
-    With a `window` nothing is watched: every pass inside is over those tokens (a replayed tail).
+    With `plain`, given by `plain_for`, passes of the plain model are edited, and no others.
     """
     if not edits:
         yield
         return
     given = None if prompt_lengths is None else torch.as_tensor(prompt_lengths)
     tracker = WindowTracker(model, given)
-    tracker.window = window
     with ExitStack() as stack:
-        if window is None:
-            stack.enter_context(watch_forwards(model, tracker.see))
+        stack.enter_context(watch_forwards(plain.hf_model if plain else model, tracker.see))
         for edit in edits:
-            # The hook is put on the hook point's module itself, not in TransformerLens's own
-            # list, which `reset_hooks` empties.
-            handle = hook_point(model, edit.hook).register_forward_hook(_hook(edit, tracker, rows))
-            stack.callback(handle.remove)
+            function = _edited(edit, hook_point(model, edit.hook), tracker, rows)
+            stack.callback(_attach(function, edit.hook, model, plain).remove)
         yield
 
 
-def _hook(edit: Edit, tracker: WindowTracker, rows: int | None):  # type: ignore[no-untyped-def]
-    """A PyTorch forward hook that edits the stream where the edit says."""
+def plain_for(model: HookedModel, edits: Sequence[Edit]) -> PlainModel | None:
+    """The plain model where it may be used: it knows no hook but the inputs of its blocks."""
+    if any(is_block_input(model, edit.hook) is None for edit in edits):
+        return None
+    return plain_of(model)
 
-    def hook(module, args: tuple, resid: Tensor) -> Tensor | None:  # type: ignore[no-untyped-def]
+
+def _attach(
+    function: StreamFunction, hook: str, model: HookedModel, plain: PlainModel | None
+) -> RemovableHandle:
+    """Let `function` edit the stream at a hook: the one place that knows which model runs.
+
+    A hook point's module gets the hook itself, not TransformerLens's own list, which `reset_hooks`
+    empties.
+    """
+    if plain is None:
+        return hook_point(model, hook).register_forward_hook(lambda module, args, x: function(x))
+    layer = is_block_input(model, hook)
+    assert layer is not None, "plain_for gives no model for other hooks"
+
+    def before_block(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+        edited = function(args[0] if args else kwargs["hidden_states"])
+        if edited is None:
+            return None
+        if args:
+            return (edited, *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": edited}
+
+    return plain.blocks[layer].register_forward_pre_hook(before_block, with_kwargs=True)
+
+
+def _edited(
+    edit: Edit, point: HookPoint, tracker: WindowTracker, rows: int | None
+) -> StreamFunction:
+    """A function of the stream that edits it where the edit says."""
+
+    def function(resid: Tensor) -> Tensor | None:
         window = tracker.window
         if window is None:
             raise RuntimeError(f"{edit.hook} ran outside a forward pass of its model")
@@ -75,10 +109,10 @@ def _hook(edit: Edit, tracker: WindowTracker, rows: int | None):  # type: ignore
                 f"the interventions are made for {rows} rows, the batch has {resid.shape[0]} "
                 "(axis batch)"
             )
-        edited = edit.apply(resid, hook=module)
+        edited = edit.apply(resid, hook=point)
         return None if edited is None else _where_asked(edit, window, resid, edited)
 
-    return hook
+    return function
 
 
 def _where_asked(edit: Edit, window: TokenWindow, resid: Tensor, edited: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,12 +25,14 @@ from workbench.models.hooked import (
     stream_writes,
 )
 from workbench.steering import operators
+from workbench.steering.artifact import Artifact
 from workbench.steering.positions import Positions
 from workbench.steering.vector import SteeringVector
 
 HookFunction = Callable[..., "Tensor | None"]
 Vectors = SteeringVector | Sequence[SteeringVector | None]
 Numbers = int | float | Sequence[int | float]
+Made = TypeVar("Made", bound=Artifact)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +56,23 @@ class Intervention(Protocol):
     def taking(self, rows: Sequence[int]) -> Intervention: ...
 
 
-class _WithVector:
-    """What interventions with a vector share: one for all rows, or one (or None) for each row.
+class ByRow(Generic[Made]):
+    """What interventions share that act with something made: one for all rows, or one for each.
 
-    A kind says what it does with the vector (`_function`) and, if not at the vector's layers,
-    where (`_places`). Its strength may be one number, or one for each row.
+    A row may have None. A kind says what it does (`_function`) and, if not at the layers of what
+    it acts with, where (`_places`). Its strength may be one number, or one for each row.
     """
 
-    vector: Vectors
     positions: Positions | Tensor
-    _strength: ClassVar[str | None] = None  # the field that holds it
+    acts_with: ClassVar[str] = "vector"  # the field that holds it
+    strength: ClassVar[str | None] = None  # the field that holds how strongly
 
     def edits(self, model: HookedModel) -> list[Edit]:
-        """One edit a hook. Raises ValueError for a vector that does not fit the model."""
+        """One edit a hook. Raises ValueError for a vector or map that does not fit the model."""
         if not self._given:
             return []
-        for vector in self._given:
-            vector.check_model(model)
+        for made in self._given:
+            made.check_model(model)
         function = self._function(model)
         positions = Positions.of(self.positions).bound_to(model)
         return [
@@ -82,57 +84,73 @@ class _WithVector:
         """The same for some rows of a batch."""
         changes: dict[str, Any] = {"positions": Positions.of(self.positions).taking(rows)}
         if self.by_row:
-            changes["vector"] = tuple(self.vectors[i] for i in rows)
-        if self._strength is not None and not isinstance(self._numbers, int | float):
-            changes[self._strength] = tuple(self._numbers[i] for i in rows)
+            changes[self.acts_with] = tuple(self.each[i] for i in rows)
+        if self.strength is not None and not isinstance(self._numbers, int | float):
+            changes[self.strength] = tuple(self._numbers[i] for i in rows)
         return replace(self, **changes)  # type: ignore[type-var]
 
     @property
-    def vectors(self) -> tuple[SteeringVector | None, ...]:
-        """The vectors, one for each row or a single one for all."""
-        return (self.vector,) if isinstance(self.vector, SteeringVector) else tuple(self.vector)
+    def each(self) -> tuple[Made | None, ...]:
+        """What it acts with: one for each row, or a single one for all."""
+        held = getattr(self, self.acts_with)
+        return tuple(held) if self.by_row else (held,)
 
     @property
     def by_row(self) -> bool:
-        """Whether each row has its own vector."""
-        return not isinstance(self.vector, SteeringVector)
+        """Whether each row has its own."""
+        return not isinstance(getattr(self, self.acts_with), Artifact)
 
     @property
     def row_count(self) -> int | None:
         """How many rows it is made for; None where it treats all rows alike."""
         if self.by_row:
-            return len(self.vectors)
+            return len(self.each)
         return None if isinstance(self._numbers, int | float) else len(self._numbers)
 
     @property
     def _numbers(self) -> Numbers:
-        return 1.0 if self._strength is None else getattr(self, self._strength)
+        return 1.0 if self.strength is None else getattr(self, self.strength)
 
     @property
-    def _given(self) -> list[SteeringVector]:
-        """Its vectors, without the rows that have none."""
-        return [vector for vector in self.vectors if vector is not None]
+    def _given(self) -> list[Made]:
+        """What it acts with, without the rows that have none."""
+        return [made for made in self.each if made is not None]
 
     def _function(self, model: HookedModel) -> HookFunction:
-        raise TypeError("use Add, Clamp or Ablate")
+        raise TypeError("use Add, Clamp, Ablate or Affine")
 
     def _places(self, model: HookedModel) -> list[tuple[str, int | None]]:
-        """Each hook, with the layer whose rows act there (None: every row with a vector)."""
-        layers = sorted({layer for vector in self._given for layer in vector.layers})
+        """Each hook, with the layer whose rows act there (None: every row that has one)."""
+        layers = sorted({layer for made in self._given for layer in made.layers})
         return [(resid_pre(layer), layer) for layer in layers]
 
     def _rows_at(self, layer: int | None, model: HookedModel) -> Bool[Tensor, " batch"] | None:
         if not self.by_row:
             return None
-        has = [v is not None and (layer is None or layer in v.layers) for v in self.vectors]
+        has = [m is not None and (layer is None or layer in m.layers) for m in self.each]
         return torch.tensor(has, device=device_of(model))
+
+    def _strengths(self, model: HookedModel) -> int | float | Float[Tensor, "rows 1 1"]:
+        """A number as it is; several as a column, one for each row."""
+        if isinstance(self._numbers, int | float):
+            return finite(self._numbers)
+        numbers = [float(finite(number)) for number in self._numbers]
+        if len(numbers) != self.row_count:
+            raise ValueError(
+                f"{len(numbers)} {self.strength}s for {self.row_count} rows (axis batch)"
+            )
+        return torch.tensor(numbers, device=device_of(model))[:, None, None]
+
+
+class _WithVector(ByRow[SteeringVector]):
+    """What the kinds that act with a vector share."""
 
     def _values(self, model: HookedModel) -> Float[Tensor, "*rows d_model"]:
         """(d_model) for one vector, (batch, 1, d_model) for one a row; ones where it has none."""
         if not self.by_row:
             return self._given[0].values.to(device_of(model))
         blank = torch.ones_like(self._given[0].values)
-        rows = [blank if vector is None else vector.values for vector in self.vectors]
+        rows = [blank if vector is None else vector.values for vector in self.each]
         return torch.stack(rows)[:, None].to(device_of(model))
 
     def _directions(self, model: HookedModel) -> Float[Tensor, "*rows d_model"]:
@@ -140,17 +158,6 @@ class _WithVector:
         if any(vector.norm == 0 for vector in self._given):
             raise ValueError("the zero vector has no direction to clamp or ablate")
         return self._values(model)
-
-    def _strengths(self, model: HookedModel) -> int | float | Float[Tensor, "rows 1 1"]:
-        """A number as it is; several as a column, one for each row."""
-        if isinstance(self._numbers, int | float):
-            return _finite(self._numbers)
-        numbers = [float(_finite(number)) for number in self._numbers]
-        if len(numbers) != self.row_count:
-            raise ValueError(
-                f"{len(numbers)} {self._strength}s for {self.row_count} rows (axis batch)"
-            )
-        return torch.tensor(numbers, device=device_of(model))[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +167,7 @@ class Add(_WithVector):
     vector: Vectors
     scale: Numbers = 1.0
     positions: Positions | Tensor = Positions.all()
-    _strength = "scale"
+    strength = "scale"
 
     def _function(self, model: HookedModel) -> HookFunction:
         scaled = self._values(model) * self._strengths(model)
@@ -174,7 +181,7 @@ class Clamp(_WithVector):
     vector: Vectors
     value: Numbers = 1.0
     positions: Positions | Tensor = Positions.all()
-    _strength = "value"
+    strength = "value"
 
     def _function(self, model: HookedModel) -> HookFunction:
         vector, value = self._directions(model), self._strengths(model)
@@ -242,11 +249,14 @@ def as_interventions(steering: Any) -> list[Intervention]:
     """One intervention or several, as a list.
 
     A plain function `fn(resid, hook)` is called at every `resid_pre`; a pair `(hook name, fn)`
-    is TransformerLens's own way of saying where. Raises TypeError for a bare vector: it does not
-    say what to do with it.
+    is TransformerLens's own way of saying where. Raises TypeError for a bare vector or map: it
+    does not say what to do with it.
     """
-    if isinstance(steering, SteeringVector):
-        raise TypeError("a vector alone says not what to do with it: use Add(vector), or Clamp")
+    if isinstance(steering, Artifact):
+        raise TypeError(
+            "a vector or map alone says not what to do with it: use Add(vector), Clamp(vector) "
+            "or Affine(map)"
+        )
     if isinstance(steering, Intervention):
         return [steering]
     if _is_pair(steering):
@@ -254,13 +264,13 @@ def as_interventions(steering: Any) -> list[Intervention]:
     if callable(steering):
         return [Custom(steering)]
     if not isinstance(steering, Iterable):
-        raise TypeError(f"{steering!r} is no intervention: see Add, Ablate, Clamp, Custom")
+        raise TypeError(f"{steering!r} is no intervention: see Add, Ablate, Affine, Clamp, Custom")
     return [one for item in steering for one in as_interventions(item)]
 
 
 def rows_of(interventions: Iterable[Intervention]) -> int | None:
     """How many rows the interventions that go row by row are made for; None if none does."""
-    each = (i.row_count for i in interventions if isinstance(i, _WithVector))
+    each = (i.row_count for i in interventions if isinstance(i, ByRow))
     counts = {count for count in each if count is not None}
     if len(counts) > 1:
         raise ValueError(f"interventions for different numbers of rows: {sorted(counts)}")
@@ -282,7 +292,8 @@ def _inputs_of(model: HookedModel, layers: int | Sequence[int]) -> list[str]:
     return [resid_pre(check_layer(model, layer)) for layer in listed]
 
 
-def _finite(number: int | float) -> int | float:
+def finite(number: int | float) -> int | float:
+    """The number itself. Raises ValueError for NaN and infinity."""
     if not math.isfinite(number):
         raise ValueError(f"a strength must be a finite number, got {number}")
     return number

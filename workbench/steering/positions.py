@@ -7,9 +7,10 @@ cached generation ask the same question of the same object, and nobody counts co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from operator import index as whole
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Int
@@ -108,6 +109,38 @@ class Positions:
     def __or__(self, other: Positions) -> Positions:
         """Both: `Positions.last(5) | Positions.completion()`."""
         return Positions("either", parts=(self, other))
+
+    # ---- As plain JSON ----
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON that `from_dict` reads back."""
+        rest = {
+            "start": self.start,
+            "stop": self.stop,
+            "chosen": list(self.chosen) or None,
+            "own": None if self.own is None else self.own.tolist(),
+            "parts": [part.to_dict() for part in self.parts] or None,
+        }
+        return {"kind": self.kind, **{k: v for k, v in rest.items() if v is not None}}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Positions:
+        """Read back what `to_dict` gave. Raises KeyError, TypeError or ValueError otherwise."""
+        kind = record["kind"]
+        if kind in ("all", "prompt", "completion"):
+            return cls(kind)
+        if kind == "last":
+            return cls.last(whole(record["start"]))
+        if kind == "span":
+            ends = (record.get(bound) for bound in ("start", "stop"))
+            return cls.span(*(None if end is None else whole(end) for end in ends))
+        if kind == "tokens":
+            return cls.at_tokens([t if isinstance(t, str) else whole(t) for t in record["chosen"]])
+        if kind == "mask":
+            return cls.mask(torch.tensor(record["own"], dtype=torch.bool))
+        if kind == "either":
+            return cls(kind, parts=tuple(cls.from_dict(part) for part in record["parts"]))
+        raise ValueError(f"there are no positions of kind {kind!r}")
 
     # ---- Using one ----
 

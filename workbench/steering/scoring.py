@@ -39,10 +39,19 @@ class CompletionRows:
         cls, model: HookedModel, prompts: Sequence[str], completions: Sequence[str]
     ) -> CompletionRows:
         """Tokenize pairs. Raises ValueError for a merged boundary or a text over the context."""
-        pairs = [
-            completion_ids(model, prompt, completion)
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        return cls.of_ids(
+            model,
+            [
+                completion_ids(model, prompt, completion)
+                for prompt, completion in zip(prompts, completions, strict=True)
+            ],
+        )
+
+    @classmethod
+    def of_ids(
+        cls, model: HookedModel, pairs: Sequence[tuple[list[int], list[int]]]
+    ) -> CompletionRows:
+        """Lay out prompts and completions that are tokens already."""
         for i, (head, tail) in enumerate(pairs):
             check_context(model, len(head) + len(tail), f"prompt {i} with its completion")
         batch = pad(model, [head + tail for head, tail in pairs], side="right")

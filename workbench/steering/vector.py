@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from workbench.files import written_whole
-from workbench.models.hooked import HookedModel, d_model, n_layers
-from workbench.models.identity import record_of
+from workbench.models.hooked import HookedModel
+from workbench.steering import artifact
 from workbench.steering.provenance import Provenance
 
 SCHEMA = "steering-workbench/vector/1"
@@ -34,21 +31,15 @@ class SteeringVector:
     label: str = ""
 
     def __post_init__(self) -> None:
-        values = torch.as_tensor(self.values).detach().to("cpu", torch.float32).clone()
+        values = artifact.own_values(self.values)
         if values.ndim != 1 or values.numel() == 0:
             raise ValueError(
                 f"a steering vector is one row, d_model long; got shape {tuple(values.shape)}"
             )
-        if not values.isfinite().all():
-            bad = (~values.isfinite()).nonzero().flatten().tolist()
-            raise ValueError(f"the vector has NaN or infinite values, the first at index {bad[0]}")
+        artifact.check_finite(values, "vector")
         object.__setattr__(self, "values", values)
-        layer = self.layer if isinstance(self.layer, int) else tuple(int(i) for i in self.layer)
-        if isinstance(layer, tuple) and len(layer) == 1:
-            layer = layer[0]
-        object.__setattr__(self, "layer", layer)
-        if not self.layers or min(self.layers) < 0 or len(set(self.layers)) < len(self.layers):
-            raise ValueError(f"layer must be one index, or several distinct ones; got {self.layer}")
+        layers = artifact.checked_layers(self.layer)
+        object.__setattr__(self, "layer", layers[0] if len(layers) == 1 else layers)
 
     # ---- What it is ----
 
@@ -140,32 +131,11 @@ class SteeringVector:
 
     def check_model(self, model: HookedModel) -> None:
         """Raise ValueError unless the vector fits `model` and was made on it."""
-        if self.d_model != d_model(model):
-            raise ValueError(
-                f"the vector is {self.d_model} wide, but the model's residual stream is "
-                f"{d_model(model)} wide (axis d_model)"
-            )
-        if max(self.layers) >= n_layers(model):
-            raise ValueError(
-                f"the vector acts on layer {max(self.layers)}, but the model's last layer is "
-                f"{n_layers(model) - 1}"
-            )
-        made_on, here = self.provenance.model, record_of(model)
-        if made_on is None:
-            return
-        for field in ("name", "weight_processing"):
-            theirs, ours = getattr(made_on, field), getattr(here, field)
-            if theirs != ours:
-                raise ValueError(
-                    f"the vector was made on a model with {field} {theirs!r}, this one has "
-                    f"{ours!r}. If you mean it, use vector.rebind(model)"
-                )
+        artifact.check_belongs(self, model, "vector")
 
     def rebind(self, model: HookedModel) -> SteeringVector:
         """The same values, declared to belong to `model`: for transfer between models."""
-        made_on = None if self.provenance.model is None else self.provenance.model.name
-        provenance = self.provenance.derived("rebound", made_on=made_on)
-        bound = replace(self, provenance=replace(provenance, model=record_of(model)))
+        bound = replace(self, provenance=artifact.rebound(self.provenance, model))
         bound.check_model(model)
         return bound
 
@@ -173,15 +143,7 @@ class SteeringVector:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file with the provenance in its metadata, whole or not at all."""
-        metadata = {
-            "schema": SCHEMA,
-            "layers": ",".join(map(str, self.layers)),
-            "label": self.label,
-            "provenance": self.provenance.to_json(),
-        }
-        with written_whole(path) as part:
-            save_file({"values": self.values.contiguous()}, part, metadata=metadata)
-        return Path(path)
+        return artifact.write_tensors(path, SCHEMA, *self.to_parts())
 
     @classmethod
     def load(cls, path: str | Path) -> SteeringVector:
@@ -190,33 +152,19 @@ class SteeringVector:
         Raises FileNotFoundError, and ValueError for a file that is cut short, is no vector of
         ours, is of a newer schema, or whose values are not finite.
         """
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"there is no vector file at {path}")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                names = list(file.keys())
-                values = file.get_tensor("values") if names == ["values"] else None
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} is cut short or not a safetensors file ({error}); save the vector again"
-            ) from error
-        if metadata.get("schema") != SCHEMA or values is None:
-            raise ValueError(
-                f"{path} is not a steering vector of schema {SCHEMA!r}: it says "
-                f"{metadata.get('schema')!r} and holds {names}"
-            )
-        try:
-            layers = tuple(int(layer) for layer in metadata["layers"].split(","))
-            provenance = Provenance.from_json(metadata["provenance"])
-            made_on = provenance.model
-            if made_on is not None and made_on.d_model != values.numel():
-                raise ValueError(
-                    f"it holds {values.numel()} values, its model is {made_on.d_model} wide"
-                )
-            return cls(values, layers, provenance, metadata.get("label", ""))
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"{path} holds a damaged vector: {error}") from error
+        tensors, record = artifact.read_tensors(path, SCHEMA, "vector")
+        with artifact.refusing_damage(path, "vector"):
+            return cls.from_parts(tensors, record)
+
+    def to_parts(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """What a file keeps of it: its tensors, and the rest as text."""
+        return {"values": self.values}, artifact.to_record(self)
+
+    @classmethod
+    def from_parts(cls, tensors: Mapping[str, Tensor], record: Mapping[str, str]) -> SteeringVector:
+        """Put together what `to_parts` gave. Raises KeyError or ValueError for anything else."""
+        values = tensors["values"]
+        return cls(values, *artifact.from_record(record, values))
 
     def __repr__(self) -> str:
         name = f"{self.label!r}, " if self.label else ""

@@ -62,10 +62,7 @@ class Example:
             if any(not text for text in texts):
                 raise ValueError(f"{name} holds an empty completion: it has no token to train on")
             object.__setattr__(self, name, texts)
-        given = self.imitate
-        object.__setattr__(
-            self, "imitate", (given,) if isinstance(given, Imitation) else tuple(given)
-        )
+        object.__setattr__(self, "imitate", tuple(self.imitate))
         if not self.completions:
             raise ValueError(
                 f"the example {self.prompt[-40:]!r} promotes and suppresses nothing: give at least "

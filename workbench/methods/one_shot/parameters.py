@@ -57,7 +57,10 @@ class Shape:
         bounds = norms.new_tensor(
             [self.max_norm] * self.vectors + [self.max_row_norm] * (2 * self.rank)
         )[:, None]
-        return torch.where(norms <= bounds, parts, parts * (bounds / norms.clamp(min=1e-30)))
+        inside = norms <= bounds
+        # Where nothing is scaled the other branch is kept finite: its gradient is taken, times 0.
+        scale = torch.where(inside, norms.detach(), bounds) / norms.clamp(min=1e-30)
+        return torch.where(inside, parts, parts * scale)
 
     def signed(
         self, parts: Float[Tensor, "row part d_model"], sign: Float[Tensor, " row"]
