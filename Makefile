@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 export PYTHON
-# More arguments for pytest, as in: make test ARGS="-k positions"
+# More arguments for pytest or the benchmarks: make test ARGS="-k positions", make bench ARGS=--quick
 ARGS ?=
 # Two workers, each with one thread for its matrix products: left alone, PyTorch starts a thread a
 # core in every worker, and threads that wait for each other's core are slower than one alone.
@@ -42,14 +42,9 @@ notebooks: venv  ## Open the notebooks in JupyterLab
 	@echo "Opening the notebooks."
 	@.venv/bin/jupyter lab notebooks
 
-BENCHMARKS := $(wildcard benchmarks/__main__.py)
-bench: $(if $(BENCHMARKS),venv)  ## Measure what we claim about speed and memory
-ifdef BENCHMARKS
+bench: venv  ## Measure what we claim about speed and memory
 	@echo "Running the benchmarks."
-	@.venv/bin/python -m benchmarks
-else
-	@echo "There are no benchmarks yet."
-endif
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 clean:  ## Remove environments, caches, out/ and build leftovers (downloaded models stay)
 	@echo "Removing environments, caches, out/ and build leftovers."

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.conftest import all_modules, all_parameters
+from tests.conftest import all_modules, all_parameters, tiny_hf
 from workbench.models import hooked
 from workbench.models.identity import LoadFacts, facts_of, remember
-from workbench.models.text import prompt_ids
+from workbench.models.text import pad, prompt_ids
 from workbench.steering.sampling import Sampler
 
 pytestmark = pytest.mark.tl3
@@ -94,6 +94,41 @@ def test_rows_stop_at_the_end_of_turn_and_texts_have_no_special_tokens(tiny):
     assert "<s>" not in " ".join(g.text for g in greedy)
 
 
+def test_the_end_of_turn_waits_for_min_new_tokens_as_in_transformers(any_model):
+    hf = tiny_hf(any_model.kind)  # the same seed: the same weights, never wrapped
+    free = wb.generate(
+        never_stops(any_model), PROMPTS, max_new_tokens=8, progress=False, details=True
+    )
+    stop = int(free[0].tokens[1])
+    facts = facts_of(any_model)
+    remember(any_model, LoadFacts(facts.name, adds_bos=facts.adds_bos, stop_ids=(stop,)))
+    batch = pad(any_model, [prompt_ids(any_model, prompt) for prompt in PROMPTS], side="left")
+    for least in (0, 4, 8):
+        made = wb.generate(
+            any_model,
+            PROMPTS,
+            max_new_tokens=8,
+            min_new_tokens=least,
+            progress=False,
+            details=True,
+        )
+        expected = hf.generate(
+            batch.tokens,
+            attention_mask=batch.attention_mask,
+            do_sample=False,
+            max_new_tokens=8,
+            min_new_tokens=least,
+            eos_token_id=stop,
+            pad_token_id=0,
+        )[:, batch.tokens.shape[1] :]
+        for one, theirs in zip(made, expected.tolist(), strict=True):
+            count = len(one.tokens)
+            assert one.tokens.tolist() == theirs[:count]
+            assert count == 8 or one.stopped
+            assert stop not in one.tokens[:least]
+            assert count >= max(least, 1)
+
+
 def test_log_probs_are_those_of_the_steered_model(tiny):
     (made,) = wb.generate(
         never_stops(tiny), ["w1 w2 w3"], wb.Add(V), max_new_tokens=4, progress=False, details=True
@@ -155,6 +190,7 @@ def test_bad_requests_say_what_was_wrong(tiny):
     cases = [
         ({"prompts": []}, "no prompt"),
         ({"prompts": [""], "max_new_tokens": 0}, "at least 1"),
+        ({"prompts": ["w1"], "max_new_tokens": 4, "min_new_tokens": 5}, "got 5 of 4"),
         ({"prompts": ["w1"], "temperature": -1.0}, "temperature"),
         ({"prompts": ["w1"], "temperature": 1.0, "top_p": 0.0}, "top_p"),
         ({"prompts": ["w1 " * 200]}, "holds 128: shorten it"),

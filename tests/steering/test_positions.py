@@ -1,5 +1,7 @@
 """Positions mean the same in a whole pass, under padding, and in cached generation."""
 
+import json
+
 import pytest
 import torch
 
@@ -105,9 +107,21 @@ def test_token_texts_are_looked_up_and_several_tokens_refused(tiny):
         tiny(tokens)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_positions_are_plain_json_and_come_back(name):
+    positions, _ = CASES[name]
+    read = P.from_dict(json.loads(json.dumps(positions.to_dict())))
+    assert read.to_dict() == positions.to_dict()
+    assert str(read) == str(positions)
+    if positions.own is not None:
+        assert torch.equal(read.own, positions.own)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: P.from_dict({"kind": "sideways"}), "no positions of kind 'sideways'"),
+        (lambda: P.from_dict({"kind": "last", "start": 0}), "k of 1 or more"),
         (lambda: P.last(0), "k of 1 or more"),
         (lambda: P.at_tokens([]), "at least one token"),
         (lambda: P.mask(torch.ones(3)), "Bool"),

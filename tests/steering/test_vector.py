@@ -79,7 +79,7 @@ def test_saving_fails_whole(tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("workbench.steering.vector.save_file", full_disk)
+    monkeypatch.setattr("workbench.steering.artifact.save_file", full_disk)
     with pytest.raises(OSError, match="No space"):
         B.save(path)
     assert path.read_bytes() == before
@@ -117,7 +117,7 @@ def test_damaged_files_are_refused_in_words(tmp_path, tiny):
     with pytest.raises(ValueError, match="31 values, its model is 32 wide"):
         wb.SteeringVector.load(path)
     save_file({"weights": torch.ones(3)}, path)
-    with pytest.raises(ValueError, match="not a steering vector"):
+    with pytest.raises(ValueError, match="no vector file of schema"):
         wb.SteeringVector.load(path)
     with pytest.raises(FileNotFoundError, match="no vector file"):
         wb.SteeringVector.load(tmp_path / "absent.safetensors")

@@ -70,6 +70,12 @@ class Branches:
         first = int((self.branch[shared] == branch).nonzero()[0])
         return first + column - head
 
+    def ends_of(self, shared: int) -> Int[Tensor, " some"]:
+        """The last columns of a shared row's prompt and of each of its branches."""
+        branch = self.branch[shared]
+        follows = torch.cat([branch[1:], branch.new_tensor([_PADDING])])
+        return ((branch != follows) & (branch != _PADDING)).nonzero().squeeze(-1)
+
     # ---- Gathering ----
 
     def columns_of(

@@ -133,17 +133,23 @@ def watch_forwards(
     model: HookedModel | PreTrainedModel, on_call: Callable[[ForwardCall], None]
 ) -> Iterator[None]:
     """Call `on_call` before the first block of every forward pass inside the context."""
-    if isinstance(model, PreTrainedModel):
-        handles = _watch_hf(model, on_call)
-    elif is_bridge(model):
-        handles = _watch_hf(model.original_model, on_call)  # type: ignore[attr-defined]
-    else:
-        handles = _watch_blocks(model, on_call)
+    handles = _watch(model, on_call)
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _watch(
+    model: HookedModel | PreTrainedModel, on_call: Callable[[ForwardCall], None]
+) -> list[RemovableHandle]:
+    """Watch whichever kind it is."""
+    if isinstance(model, PreTrainedModel):
+        return _watch_hf(model, on_call)
+    if is_bridge(model):
+        return _watch_hf(model.original_model, on_call)  # type: ignore[union-attr]
+    return _watch_blocks(model, on_call)
 
 
 def _watch_hf(hf_model: nn.Module, on_call: Callable[[ForwardCall], None]) -> list[RemovableHandle]:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from workbench.models.branches import Branches
 from workbench.models.hooked import HookedModel, hook_point, logits, n_layers, resid_pre
-from workbench.models.plain import plain_of
+from workbench.models.plain import PlainModel, plain_of
 from workbench.models.unembedding import Head, Reader
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -70,14 +70,13 @@ class Recording:
         shared = Branches.of(prompt_lengths, lengths, groups)
         alone = Branches.of(prompt_lengths, lengths, [(row,) for row in range(len(tokens))])
         plain = plain_of(model)
-        clean = logits(model, tokens, attention_mask)
         reasons = []
         for behind in (plain, None) if plain is not None else (None,):
             blocks = list(model.blocks if behind is None else behind.blocks)
             runner = model if behind is None else behind.hf_model
             head = Head.of(model, behind)
             try:
-                calls = _record(runner, blocks, first, tokens, attention_mask, plain=behind)
+                calls, clean = _record(runner, blocks, first, tokens, attention_mask, behind)
             except _TROUBLE as error:
                 reasons.append(str(error))
                 continue
@@ -140,12 +139,15 @@ class Recording:
         return replace(self, streams=tuple(streams), calls=tuple(arranged))
 
     def _check(self, clean: Float[Tensor, "batch pos d_vocab"], layer: int) -> None:
-        """Raise RuntimeError unless replayed rows, in another order, equal the recorded pass."""
+        """Raise RuntimeError unless replayed rows, in another order, equal the recorded pass.
+
+        Read at the end of each row's prompt and of each of its branches.
+        """
         order = [*reversed(range(len(self.branches.groups))), 0]
         final = self.tail(layer, order).run({}).stream
         assert final is not None
         for place, shared in enumerate(order):
-            real = self.branches.branch[shared] >= -1
+            real = self.branches.ends_of(shared)
             found = self.head(final[place][real]).float()
             expected = clean[
                 self.branches.row[shared][real], self.branches.column[shared][real]
@@ -263,9 +265,9 @@ def _record(
     first: int,
     tokens: Int[Tensor, "batch pos"],
     attention_mask: Int[Tensor, "batch pos"],
-    plain: Any,
-) -> list[Call]:
-    """The arguments of blocks `first`.. in one clean pass."""
+    plain: PlainModel | None,
+) -> tuple[list[Call], Float[Tensor, "batch pos d_vocab"]]:
+    """The arguments of blocks `first`.. in one clean pass, and its logits."""
     calls: list[Call] = []
 
     def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
@@ -276,11 +278,13 @@ def _record(
             handle = block.register_forward_pre_hook(keep, with_kwargs=True)
             stack.callback(handle.remove)
         if plain is None:
-            logits(runner, tokens, attention_mask)
+            clean = logits(runner, tokens, attention_mask)
         else:
             places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-            runner(tokens, attention_mask=attention_mask, position_ids=places, use_cache=False)
-    return calls
+            clean = runner(
+                tokens, attention_mask=attention_mask, position_ids=places, use_cache=False
+            ).logits
+    return calls, clean
 
 
 def _without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:

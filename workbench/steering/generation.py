@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from workbench.models.hooked import CachedForward, HookedModel, undisturbed
+from workbench.models.cached import cached_forward
+from workbench.models.hooked import HookedModel, undisturbed
 from workbench.models.identity import facts_of
-from workbench.models.text import TokenBatch, check_context, pad, prompt_ids
-from workbench.steering.hooks import apply_edits
+from workbench.models.text import check_context, pad, prompt_ids
+from workbench.steering.decoding import Steps, Written, log_prob_of, write
+from workbench.steering.hooks import apply_edits, plain_for
 from workbench.steering.interventions import (
     Edit,
     Intervention,
@@ -56,6 +59,7 @@ def generate(
     prompts: str | Sequence[str],
     steering: Steering = (),
     max_new_tokens: int = 64,
+    min_new_tokens: int = 0,
     n: int = 1,
     temperature: int | float = 0.0,
     top_p: int | float = 1.0,
@@ -68,14 +72,15 @@ def generate(
 
     One entry a prompt: a text, or with `n` over 1 a list of n texts; with `details` a
     `Generation` in place of each text. Temperature 0 is greedy. Rows stop at the model's end of
-    turn. Interventions that go row by row have one vector a prompt.
+    turn, which is not chosen before `min_new_tokens` are there. Interventions that go row by row
+    have one vector a prompt.
 
     Raises ValueError for a prompt that does not fit the context with its answer, and for
     positions that count from the end of a text.
     """
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     interventions = as_interventions(steering)
-    _check_request(prompts, interventions, max_new_tokens, n)
+    _check_request(prompts, interventions, max_new_tokens, min_new_tokens, n)
     ids = [prompt_ids(model, prompt) for prompt in prompts]
     for i, row in enumerate(ids):
         check_context(model, len(row) + max_new_tokens, f"prompt {i} with its new tokens")
@@ -83,7 +88,8 @@ def generate(
     owner = [i for i in range(len(prompts)) for _ in range(n)]
     order = sorted(range(len(owner)), key=lambda row: len(ids[owner[row]]))
     seeds = row_seeds(seed, len(owner))
-    made: list[Generation | None] = [None] * len(owner)
+    stop = facts_of(model).stop_ids
+    made: list[Any] = [None] * len(owner)
     size = batch_size or DEFAULT_BATCH
     with (
         undisturbed(model),
@@ -95,13 +101,18 @@ def generate(
             edits = [edit for one in taken for edit in one.edits(model)]
             sampler = Sampler.of(temperature, top_p, [seeds[row] for row in rows], max_new_tokens)
             batch = pad(model, [ids[owner[row]] for row in rows], side="left")
-            with apply_edits(model, edits, batch.lengths, rows_of(taken)):
-                finished = _finish(model, batch, sampler)
-            for place, generation in zip(rows, finished, strict=True):
-                made[place] = generation
+            plain = plain_for(model, edits)
+            with apply_edits(model, edits, batch.lengths, rows_of(taken), plain):
+                forward = cached_forward(model, plain)
+                written = write(forward, batch, sampler, stop, min_new_tokens, details)
+            for i, place in enumerate(rows):
+                made[place] = (
+                    _generation(model, written, i)
+                    if details
+                    else _decode(model, written.ids(i).tolist())
+                )
             bar.update(len(rows))
-    results = [g if details else g.text for g in made if g is not None]
-    return results if n == 1 else [results[i * n : (i + 1) * n] for i in range(len(prompts))]
+    return made if n == 1 else [made[i * n : (i + 1) * n] for i in range(len(prompts))]
 
 
 @torch.no_grad()
@@ -117,10 +128,11 @@ def stream(
     """Yield an answer token by token, with its log-prob steered and unsteered in the same context.
 
     Closing the generator between tokens cancels the rest; hooks are on the model only while a
-    token is being made. The last token may be the end of turn, whose text is empty.
+    token is being made. Hooks of others act if they are on it when the first one is made. The
+    last token may be the end of turn, whose text is empty.
     """
     interventions = as_interventions(steering)
-    _check_request([prompt], interventions, max_new_tokens, n=1)
+    _check_request([prompt], interventions, max_new_tokens)
     ids = prompt_ids(model, prompt)
     check_context(model, len(ids) + max_new_tokens, f"the prompt with {max_new_tokens} new tokens")
     sampler = Sampler.of(temperature, top_p, row_seeds(seed, 1), max_new_tokens)
@@ -129,14 +141,19 @@ def stream(
     twice = [one.taking([0, 0]) for one in interventions]
     edits = [_first_row_only(edit) for one in twice for edit in one.edits(model)]
     batch = pad(model, [ids, ids], side="left")
-    steps = _Steps(model, batch)
+    with undisturbed(model):
+        plain = plain_for(model, edits)
+    steps = Steps(cached_forward(model, plain), batch, max_new_tokens)
     written: list[int] = []
     for step in range(max_new_tokens):
-        with undisturbed(model), apply_edits(model, edits, batch.lengths, rows=2):
+        # The plain model is of its own mode; a bridge is put back into its own for every token.
+        calm = undisturbed(model) if plain is None else nullcontext()
+        with calm, apply_edits(model, edits, batch.lengths, rows=2, plain=plain):
             logits = steps.next_logits()
         token = int(sampler(logits[:1], step))
-        log_probs = logits.float().log_softmax(-1)[:, token]
-        steps.take(torch.full((2,), token, device=logits.device))
+        chosen = torch.full((2,), token, device=logits.device)
+        log_probs = log_prob_of(logits, chosen)
+        steps.take(chosen)
         before = _decode(model, written)
         written.append(token)
         yield StreamedToken(
@@ -149,62 +166,33 @@ def stream(
             return
 
 
-class _Steps:
-    """A batch being written, one token a row at a time."""
-
-    def __init__(self, model: HookedModel, batch: TokenBatch):
-        self._forward = CachedForward(model)
-        self._new, self._mask = batch.tokens, batch.attention_mask
-
-    def next_logits(self) -> Float[Tensor, "batch d_vocab"]:
-        """Logits after everything taken so far."""
-        return self._forward(self._new, self._mask)
-
-    def take(self, tokens: Int[Tensor, " batch"]) -> None:
-        """Go on with these tokens."""
-        self._new = tokens[:, None]
-        self._mask = torch.cat([self._mask, torch.ones_like(self._new)], dim=1)
-
-
-def _finish(model: HookedModel, batch: TokenBatch, sampler: Sampler) -> list[Generation]:
-    """Write every row of a batch to its end."""
-    count = len(batch.tokens)
-    stop = torch.tensor(facts_of(model).stop_ids, dtype=torch.long, device=batch.tokens.device)
-    done: Bool[Tensor, " batch"] = torch.zeros(count, dtype=torch.bool, device=batch.tokens.device)
-    lengths = torch.zeros_like(batch.lengths)
-    tokens: list[Tensor] = []
-    log_probs: list[Tensor] = []
-    steps = _Steps(model, batch)
-    for step in range(sampler.draws.shape[1]):
-        logits = steps.next_logits()
-        token = sampler(logits, step)
-        chosen = logits.gather(-1, token[:, None]).squeeze(-1).float()
-        tokens.append(token)
-        log_probs.append(chosen - logits.float().logsumexp(-1))
-        lengths += ~done
-        done |= torch.isin(token, stop)
-        if done.all():
-            break
-        steps.take(token)
-    all_tokens, all_log_probs = torch.stack(tokens, 1).cpu(), torch.stack(log_probs, 1).cpu()
-    return [
-        Generation(
-            text=_decode(model, all_tokens[i, :length].tolist()),
-            tokens=all_tokens[i, :length],
-            log_probs=all_log_probs[i, :length],
-            stopped=bool(done[i]),
-        )
-        for i, length in enumerate(lengths.tolist())
-    ]
+def _generation(model: HookedModel, written: Written, row: int) -> Generation:
+    """One row of what was written, with its log-probs."""
+    assert written.log_probs is not None
+    tokens = written.ids(row)
+    return Generation(
+        text=_decode(model, tokens.tolist()),
+        tokens=tokens,
+        log_probs=written.log_probs[row, : len(tokens)],
+        stopped=written.stopped[row],
+    )
 
 
 def _check_request(
-    prompts: Sequence[str], interventions: Sequence[Intervention], max_new_tokens: int, n: int
+    prompts: Sequence[str],
+    interventions: Sequence[Intervention],
+    max_new_tokens: int,
+    min_new_tokens: int = 0,
+    n: int = 1,
 ) -> None:
     if not prompts:
         raise ValueError("there is no prompt to generate from")
     if max_new_tokens < 1 or n < 1:
         raise ValueError(f"max_new_tokens and n must be at least 1, got {max_new_tokens} and {n}")
+    if not 0 <= min_new_tokens <= max_new_tokens:
+        raise ValueError(
+            f"min_new_tokens must be 0 to max_new_tokens, got {min_new_tokens} of {max_new_tokens}"
+        )
     rows = rows_of(interventions)
     if rows is not None and rows != len(prompts):
         raise ValueError(

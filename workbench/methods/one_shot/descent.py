@@ -77,7 +77,7 @@ class Descent:
     # ---- Searches ----
 
     def _adam(self) -> Asking[None]:
-        values = self.start.clone().requires_grad_(True)
+        values = self._within(self.start).clone().requires_grad_(True)
         adam = torch.optim.Adam([values], lr=self.job.learning_rate)
         batches = self._batches()
         draws = None if self.job.noise is None else Draws(self.job.noise, self.job.seed)
@@ -123,16 +123,19 @@ class Descent:
         """The second stage: the least norm, or the largest change, within the bounds."""
         reached = self.best
         assert reached is not None
+        # A target for the total of several completions is no bound of any one of them.
+        own = self.job.by_completion or len(reached.losses) == 1
         bounds = [
-            loss + constraint.slack if target is None else max(target, loss + constraint.slack)
+            target if own and target is not None and loss <= target else loss + constraint.slack
             for loss, target in zip(reached.losses, self.job.targets, strict=True)
         ]
         self.objective.multipliers = Multipliers(torch.tensor(bounds), float(constraint.rho))
-        self.best, self.stopped = None, None
+        self.stopped = None
         values = reached.parts.to(self.start).clone().requires_grad_(True)
         adam = torch.optim.Adam([values], lr=constraint.learning_rate or self.job.learning_rate)
         for step in range(constraint.steps + 1):
             found = yield from self._measure(values.detach().clone())
+            self.best = self.best if step else None  # kept until now for an interruption
             if self._observe(found) or step == constraint.steps:
                 break
             self.objective.multipliers.update(found.losses)
@@ -148,9 +151,9 @@ class Descent:
     def _within(self, parts: Float[Tensor, "part d_model"]) -> Float[Tensor, "part d_model"]:
         """The parts within their norm bounds and off the vectors they are to be orthogonal to."""
         vectors = self.job.shape.vectors
-        for other in self.job.orthogonal_to:
-            unit = (other.values / other.norm).to(parts)
-            along = (parts[:vectors] @ unit)[:, None] * unit
+        if self.job.orthogonal_to:  # they need not be orthogonal to each other
+            span = torch.stack([other.values for other in self.job.orthogonal_to], 1).to(parts)
+            along = (parts[:vectors] @ span) @ torch.linalg.pinv(span)
             parts = torch.cat([parts[:vectors] - along, parts[vectors:]])
         return self.job.shape.within(parts)
 

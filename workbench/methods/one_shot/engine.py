@@ -55,8 +55,9 @@ class Engine:
         recording, job = self.recording, self.jobs[number]
         if not recording.replayed:
             return float(d_model(self.model)) ** 0.5
-        stream = recording.streams[min(job.layers) - recording.first]
-        real = recording.branches.branch >= -1
+        rows = sorted(set(self.texts[number].shared))  # its own: no other job's move its start
+        stream = recording.streams[min(job.layers) - recording.first][rows]
+        real = recording.branches.branch[rows] >= -1
         return float(stream[real].float().norm(dim=-1).median())
 
     def answer(self, asked: Sequence[tuple[int, Request]]) -> list[Answer]:

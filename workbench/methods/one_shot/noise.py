@@ -53,7 +53,8 @@ class Draws:
 
     def __init__(self, noise: Noise, seed: int):
         self.noise = noise
-        self._generator = torch.Generator().manual_seed(seed)
+        # Not the seed itself: the first draw would be parallel to the random start.
+        self._generator = torch.Generator().manual_seed(seed ^ 0x6E6F697E)
         self._before: Tensor | None = None
 
     def next(

@@ -83,8 +83,9 @@ class Shape:
         if self.way == "add":
             return operators.add(resid, vector)
         left, right = parts[:, self.vectors :].chunk(2, dim=1)
-        mapped = operators.low_rank(resid, left, right)
-        return mapped if self.way == "matrix" else operators.add(mapped, vector)
+        if self.way == "matrix":
+            return operators.low_rank(resid, left, right)
+        return operators.affine(resid, left, right, vector)
 
 
 def first_parts(
