@@ -35,8 +35,9 @@ def recorded(model, first=1, groups=GROUPS):
 
 def full(model, rows, layer, vector):
     """Logits of every separate row, by hooks on the whole model."""
-    with torch.no_grad(), model.hooks(
-        fwd_hooks=[(resid_pre(layer), lambda resid, hook: resid + vector)]
+    with (
+        torch.no_grad(),
+        model.hooks(fwd_hooks=[(resid_pre(layer), lambda resid, hook: resid + vector)]),
     ):
         return logits(model, rows.batch.tokens, rows.batch.attention_mask)
 
@@ -107,7 +108,7 @@ def test_gradients_equal_those_of_the_full_pass(tiny):
 
 
 def test_a_reader_equals_autograd(tiny):
-    rows, recording = recorded(tiny)
+    _rows, recording = recorded(tiny)
     passed = recording.tail(1, [0]).run({})
     stream = passed.stream[0].detach().requires_grad_()
     weights = torch.linspace(-1, 1, len(stream))
@@ -115,10 +116,10 @@ def test_a_reader_equals_autograd(tiny):
     def reader(read, which):
         return read.logsumexp(-1), read.softmax(-1)
 
-    (found,) = torch.autograd.grad(
-        (weights * recording.head.read(stream, reader)).sum(), stream
+    (found,) = torch.autograd.grad((weights * recording.head.read(stream, reader)).sum(), stream)
+    (expected,) = torch.autograd.grad(
+        (weights * recording.head(stream).logsumexp(-1)).sum(), stream
     )
-    (expected,) = torch.autograd.grad((weights * recording.head(stream).logsumexp(-1)).sum(), stream)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
@@ -126,13 +127,15 @@ def test_watched_streams_are_those_of_the_model(any_model):
     rows, recording = recorded(any_model)
     layers = (2, any_model.cfg.n_layers)
     passed = recording.tail(1, [0]).run({}, watch=layers)
-    _, cache = any_model.run_with_cache(
-        rows.batch.tokens, attention_mask=rows.batch.attention_mask
-    )
+    _, cache = any_model.run_with_cache(rows.batch.tokens, attention_mask=rows.batch.attention_mask)
     real = recording.branches.branch[0] >= -1
     at = (recording.branches.row[0][real], recording.branches.column[0][real])
-    for layer, name in zip(layers, ("blocks.2.hook_resid_pre", "blocks.3.hook_resid_post"), strict=True):
-        torch.testing.assert_close(passed.watched[layer][0][real], cache[name][at], rtol=1e-4, atol=1e-4)
+    for layer, name in zip(
+        layers, ("blocks.2.hook_resid_pre", "blocks.3.hook_resid_post"), strict=True
+    ):
+        torch.testing.assert_close(
+            passed.watched[layer][0][real], cache[name][at], rtol=1e-4, atol=1e-4
+        )
 
 
 def test_a_model_that_cannot_be_replayed_is_run_whole(tiny, monkeypatch):
@@ -142,7 +145,8 @@ def test_a_model_that_cannot_be_replayed_is_run_whole(tiny, monkeypatch):
     monkeypatch.setattr(tail_module, "_record", refuse)
     with pytest.warns(UserWarning, match="every step runs the whole model"):
         rows, recording = recorded(tiny)
-    assert not recording.replayed and not recording.shared
+    assert not recording.replayed
+    assert not recording.shared
     compare(tiny, rows, recording, 2)
     compare(tiny, rows, recording, 2, order=[4, 0, 2])
 

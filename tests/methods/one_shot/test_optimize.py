@@ -339,7 +339,11 @@ BAD = [
     (lambda m: wb.optimize(m, [PROMOTED], 1, start=torch.ones(31)), ValueError, "31 wide"),
     (lambda m: wb.optimize(m, [PROMOTED], 1, learning_rate=0.0), ValueError, "learning_rate"),
     (lambda m: wb.optimize(m, [PROMOTED], 1, satisfice=True), ValueError, "target loss for every"),
-    (lambda m: wb.optimize(m, [PROMOTED], 1, patience=0), ValueError, "patience and rank 1 or more"),
+    (
+        lambda m: wb.optimize(m, [PROMOTED], 1, patience=0),
+        ValueError,
+        "patience and rank 1 or more",
+    ),
     (
         lambda m: wb.optimize(m, [wb.Example("w1 " * 200, promote=[" w2"])], 1),
         ValueError,
