@@ -79,7 +79,7 @@ def test_losses_of_a_bfloat16_model_are_not_rounded_to_its_steps(tokenizers):
 def test_the_configuration_is_plain_json():
     vector = wb.SteeringVector(torch.ones(32), 1, label="other")
     job = wb.OneShotJob(
-        TWO,
+        [TWO],
         (1, 2),
         noise=wb.Noise(0.1),
         constraint=LeastNorm(),
@@ -91,7 +91,7 @@ def test_the_configuration_is_plain_json():
     assert config["noise"]["scale"] == 0.1
     assert config["start"] == "random"
     assert config["orthogonal_to"] == ["other"]
-    assert wb.OneShotJob(TWO, 1, optimizer="lbfgs").to_dict()["start"] == "steepest"
+    assert wb.OneShotJob([TWO], 1, optimizer="lbfgs").to_dict()["start"] == "steepest"
 
 
 BAD = {

@@ -70,7 +70,9 @@ def test_it_finds_the_minimum_that_pytorchs_finds(name):
         return value
 
     other.step(closure)
-    assert found[-1].objective == pytest.approx(float(function(theirs)), rel=1e-7, abs=1e-9)
+    assert found[-1].objective == pytest.approx(
+        float(function(theirs).detach()), rel=1e-7, abs=1e-9
+    )
     assert found[-1].gradient.norm() < 1e-4
     values = [point.objective for point in found]
     assert values == sorted(values, reverse=True)

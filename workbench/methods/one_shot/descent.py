@@ -168,7 +168,7 @@ class Descent:
                 continue
             while len(waiting) < size:
                 order = torch.randperm(count, generator=generator).tolist()
-                waiting += [row for row in order if row not in waiting]
+                waiting += sorted(order, key=lambda row: row in waiting)  # those left come last
             yield tuple(waiting[:size])
             waiting = waiting[size:]
 

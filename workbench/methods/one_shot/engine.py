@@ -129,7 +129,7 @@ class _Batch:
     tail: Tail
     texts: tuple[JobTexts, ...]
     shapes: tuple[Shape, ...]
-    rows: tuple[Int[Tensor, " row"], ...]
+    rows: tuple[Int[Tensor, " _row"], ...]
     readings: Readings
     owner: Int[Tensor, " token"]
     watched: tuple[int, ...]
@@ -167,7 +167,7 @@ class _Batch:
             clean={layer: stream.detach() for layer, stream in clean.items()},
         )
 
-    def losses(self, passed: Pass) -> tuple[Float[Tensor, " completion"], ...]:
+    def losses(self, passed: Pass) -> tuple[Float[Tensor, " _completion"], ...]:
         """The losses of each request's completions."""
         counts = [len(texts.lengths) for texts in self.texts]
         return spread(self.readings.terms(passed), self.owner, sum(counts)).split(counts)
@@ -184,7 +184,7 @@ class _Batch:
             real=branches.branch[list(texts.shared)] >= -1,
         )
 
-    def edits(self, parts: Sequence[Float[Tensor, "part d_model"]]) -> Mapping[int, StreamEdit]:
+    def edits(self, parts: Sequence[Float[Tensor, "_part d_model"]]) -> Mapping[int, StreamEdit]:
         """The edit of each layer: requests whose parts have one shape are edited together."""
         members: dict[Shape, list[int]] = {}
         for number, shape in enumerate(self.shapes):

@@ -81,7 +81,7 @@ def line_search(here: Point, direction: Float[Tensor, " n"], first: float) -> Se
     for _ in range(MOST_TRIALS):
         trial = yield here.values + length * direction
         bad = not math.isfinite(trial.objective)
-        too_high = bad or trial.objective > here.objective + SUFFICIENT * length * slope
+        too_high = bad or trial.objective >= here.objective + SUFFICIENT * length * slope
         if too_high or (trial.objective >= low.objective and low is not here):
             high, high_length = trial, length
         elif abs(phi(trial)) <= -CURVATURE * slope:
