@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.conftest import TL3
-from workbench.models.cached import PlainForward, cached_forward
-from workbench.models.hooked import CachedForward, logits
+from workbench.models.cached import CachedForward, PlainForward, cached_forward
+from workbench.models.hooked import logits
 from workbench.models.plain import plain_of
 from workbench.models.text import pad
 

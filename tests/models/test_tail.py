@@ -10,6 +10,7 @@ import torch
 from tests.conftest import TL3
 from workbench.models import tail as tail_module
 from workbench.models.hooked import logits, resid_pre
+from workbench.models.plain import plain_of
 from workbench.models.tail import Recording
 from workbench.steering.scoring import CompletionRows
 
@@ -20,7 +21,7 @@ COMPLETIONS = [" w10 w11", " w12 w13 w14 w15", " w16", " w30 w31 w32", " w33"]
 GROUPS = [(0, 1, 2), (3, 4)]
 
 
-def recorded(model, first=1, groups=GROUPS):
+def recorded(model, first=1, groups=GROUPS, last=None):
     rows = CompletionRows.of(model, PROMPTS, COMPLETIONS)
     recording = Recording.of(
         model,
@@ -29,6 +30,7 @@ def recorded(model, first=1, groups=GROUPS):
         rows.prompt_lengths,
         groups,
         first,
+        last,
     )
     return rows, recording
 
@@ -66,6 +68,28 @@ def test_shared_rows_equal_separate_ones(any_model):
         compare(any_model, rows, recording, layer)
     if recording.shared:
         compare(any_model, rows, recording, 2, order=[1, 0, 1, 1])
+
+
+@pytest.mark.skipif(TL3, reason="a HookedTransformer has no plain model")
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_model_seen_replayed_is_run_up_to_the_last_layer_only(any_model, last):
+    rows, first = recorded(any_model)
+    run = []
+    blocks = plain_of(any_model).blocks
+    handles = [
+        module.register_forward_pre_hook(lambda module, args, i=i: run.append(i))
+        for i, block in enumerate(blocks)
+        for module in list(block.children())[:1]  # what a block does first
+    ]
+    _, again = recorded(any_model, last=last)
+    for handle in handles:
+        handle.remove()
+    assert run == list(range(last))
+    assert all("forward" not in vars(block) for block in blocks)
+    for layer in range(1, last + 1):
+        one, other = (each.tail(layer, [0, 1]).run({}) for each in (first, again))
+        assert torch.equal(one.stream, other.stream)
+        compare(any_model, rows, again, layer)
 
 
 def test_separate_rows_equal_the_full_pass_bit_for_bit(any_model):
@@ -142,7 +166,7 @@ def test_a_model_that_cannot_be_replayed_is_run_whole(tiny, monkeypatch):
     def refuse(*args, **kwargs):
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr(tail_module, "_record", refuse)
+    monkeypatch.setattr(tail_module, "record", refuse)
     with pytest.warns(UserWarning, match="every step runs the whole model"):
         rows, recording = recorded(tiny)
     assert not recording.replayed

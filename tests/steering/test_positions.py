@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.models.hooked import CachedForward, resid_pre
+from workbench.models.cached import CachedForward
+from workbench.models.hooked import resid_pre
 from workbench.models.text import pad
 from workbench.steering.scoring import CompletionRows
 

@@ -70,11 +70,17 @@ class Branches:
         first = int((self.branch[shared] == branch).nonzero()[0])
         return first + column - head
 
-    def ends_of(self, shared: int) -> Int[Tensor, " some"]:
-        """The last columns of a shared row's prompt and of each of its branches."""
-        branch = self.branch[shared]
-        follows = torch.cat([branch[1:], branch.new_tensor([_PADDING])])
-        return ((branch != follows) & (branch != _PADDING)).nonzero().squeeze(-1)
+    def places_of(
+        self, row: Int[Tensor, " some"], column: Int[Tensor, " some"]
+    ) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"]]:
+        """Shared row and column that hold each `column` of a separate `row`."""
+        home = {member: at for at, group in enumerate(self.groups) for member in group}
+        found = [
+            (home[r], self.place_of(home[r], r, c))
+            for r, c in zip(row.tolist(), column.tolist(), strict=True)
+        ]
+        shared, place = torch.tensor(found, device=row.device).unbind(-1)
+        return shared, place
 
     # ---- Gathering ----
 

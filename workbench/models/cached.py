@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from workbench.models.hooked import CachedForward, HookedModel, only_last
+from workbench.models.hooked import HookedModel, is_bridge
 from workbench.models.plain import PlainModel
 
 _ROOM = 64  # tokens
@@ -20,6 +20,67 @@ _ROOM = 64  # tokens
 def cached_forward(model: HookedModel, plain: PlainModel | None) -> CachedForward | PlainForward:
     """Cached passes on `plain`, if it is given, else on `model`."""
     return CachedForward(model) if plain is None else PlainForward(plain)
+
+
+class CachedForward:
+    """Forward passes that remember: each call is given only the new tokens.
+
+    Knows nothing of sampling. One object serves one batch from its prompt to its end.
+    """
+
+    def __init__(self, model: HookedModel):
+        self.model = model
+        self._cache: Any = None
+        inner = model.original_model if is_bridge(model) else None  # type: ignore[attr-defined]
+        self._only_last = {} if inner is None else only_last(inner)
+
+    def __call__(
+        self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
+    ) -> Float[Tensor, "batch d_vocab"]:
+        """Logits after the last of `tokens`; the mask covers everything seen so far."""
+        if is_bridge(self.model):
+            out, self._cache = self.model(
+                tokens,
+                attention_mask=attention_mask,
+                past_key_values=self._cache,
+                use_cache=True,
+                return_type="logits_and_cache",
+                **self._only_last,
+            )
+            return out[:, -1]
+        if self._cache is None:
+            from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+            self._cache = TransformerLensKeyValueCache.init_cache(
+                self.model.cfg, tokens.device, tokens.shape[0]
+            )
+        new = attention_mask[:, -tokens.shape[1] :]  # a HookedTransformer's cache keeps the rest
+        out = self.model(
+            tokens, attention_mask=new, past_kv_cache=self._cache, return_type="logits"
+        )
+        return out[:, -1]
+
+    def reorder(self, rows: Int[Tensor, " row"]) -> None:
+        """Go on with these rows of what was read so far; one row may go on as several."""
+        if self._cache is None:
+            raise ValueError("nothing was read yet, so there are no rows to choose from")
+        if is_bridge(self.model):
+            self._cache.reorder_cache(rows)
+            return
+        for entry in self._cache.entries:
+            entry.past_keys = entry.past_keys[rows.to(entry.past_keys.device)]
+            entry.past_values = entry.past_values[rows.to(entry.past_values.device)]
+        mask = self._cache.previous_attention_mask
+        self._cache.previous_attention_mask = mask[rows.to(mask.device)]
+
+
+def only_last(hf_model: nn.Module) -> dict[str, int]:
+    """How a Hugging Face model is told to unembed its last position only, where it can be told.
+
+    Unembedding a whole prompt would cost more than many of its blocks.
+    """
+    known = signature(hf_model.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
 
 
 class PlainForward:

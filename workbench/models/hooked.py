@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -233,74 +232,11 @@ def logits(
     return model(tokens, attention_mask=attention_mask, return_type="logits", **options)
 
 
-class CachedForward:
-    """Forward passes that remember: each call is given only the new tokens.
-
-    Knows nothing of sampling. One object serves one batch from its prompt to its end.
-    """
-
-    def __init__(self, model: HookedModel):
-        self.model = model
-        self._cache: Any = None
-        inner = model.original_model if is_bridge(model) else None  # type: ignore[attr-defined]
-        self._only_last = {} if inner is None else only_last(inner)
-
-    def __call__(
-        self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
-    ) -> Float[Tensor, "batch d_vocab"]:
-        """Logits after the last of `tokens`; the mask covers everything seen so far."""
-        if is_bridge(self.model):
-            out, self._cache = self.model(
-                tokens,
-                attention_mask=attention_mask,
-                past_key_values=self._cache,
-                use_cache=True,
-                return_type="logits_and_cache",
-                **self._only_last,
-            )
-            return out[:, -1]
-        if self._cache is None:
-            from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-
-            self._cache = TransformerLensKeyValueCache.init_cache(
-                self.model.cfg, tokens.device, tokens.shape[0]
-            )
-        new = attention_mask[:, -tokens.shape[1] :]  # a HookedTransformer's cache keeps the rest
-        out = self.model(
-            tokens, attention_mask=new, past_kv_cache=self._cache, return_type="logits"
-        )
-        return out[:, -1]
-
-    def reorder(self, rows: Int[Tensor, " row"]) -> None:
-        """Go on with these rows of what was read so far; one row may go on as several."""
-        if self._cache is None:
-            raise ValueError("nothing was read yet, so there are no rows to choose from")
-        if is_bridge(self.model):
-            self._cache.reorder_cache(rows)
-            return
-        for entry in self._cache.entries:
-            entry.past_keys = entry.past_keys[rows.to(entry.past_keys.device)]
-            entry.past_values = entry.past_values[rows.to(entry.past_values.device)]
-        mask = self._cache.previous_attention_mask
-        self._cache.previous_attention_mask = mask[rows.to(mask.device)]
-
-
-def only_last(hf_model: nn.Module) -> dict[str, int]:
-    """How a Hugging Face model is told to unembed its last position only, where it can be told.
-
-    Unembedding a whole prompt would cost more than many of its blocks.
-    """
-    known = signature(hf_model.forward).parameters
-    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
-
-
 @contextmanager
 def undisturbed(model: HookedModel) -> Iterator[None]:
     """Weights frozen and dropout off inside; every flag as it was found afterwards."""
-    modules = set(model.modules())
-    if is_bridge(model):
-        modules |= set(model.original_model.modules())  # type: ignore[attr-defined]
-    parameters = {p for module in modules for p in module.parameters(recurse=False)}
+    modules = list(every_module(model))
+    parameters = {p for module in modules for p in module._parameters.values() if p is not None}
     training = [(module, module.training) for module in modules]
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     try:
@@ -314,3 +250,20 @@ def undisturbed(model: HookedModel) -> Iterator[None]:
             module.training = was
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def every_module(model: HookedModel) -> Iterator[nn.Module]:
+    """Each module once: the model's own, and those of the Hugging Face model inside a bridge.
+
+    `nn.Module.modules` takes ten times as long, and a bridge has thousands.
+    """
+    waiting: list[Any] = [model]
+    if is_bridge(model):
+        waiting.append(model.original_model)  # type: ignore[attr-defined]
+    seen: set[nn.Module] = set()
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            yield module
+            waiting.extend(child for child in module._modules.values() if child is not None)

@@ -12,7 +12,7 @@ its logits have been compared with the bridge's, again whenever a weight has cha
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from workbench.models.hooked import HookedModel, device_of, is_bridge, logits, n_layers
+from workbench.models.hooked import HookedModel, device_of, every_module, logits, n_layers
 
 # The largest difference of two logits that are the same but for rounding, relative to the largest.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
@@ -31,13 +31,19 @@ _PROBE = 8  # tokens
 
 @dataclass(eq=False)
 class PlainModel:
-    """A Hugging Face model that shares a bridge's weights, with its parts by their roles."""
+    """A Hugging Face model that shares a bridge's weights, with its parts by their roles.
+
+    `checked` is the state of the weights at the last comparison with the bridge, and `replays` what
+    has been seen since of replaying its blocks (models/tail.py).
+    """
 
     hf_model: PreTrainedModel
     blocks: nn.ModuleList
     final_norm: nn.Module
     unembed: nn.Module
-    checked: int | None = None  # the state of the weights at the last comparison
+    parameters: tuple[nn.Parameter, ...]
+    checked: Any = None
+    replays: dict[Any, bool] = field(default_factory=dict)
 
 
 _PLAIN: WeakKeyDictionary[Any, PlainModel] = WeakKeyDictionary()
@@ -55,7 +61,7 @@ def keep_plain(model: HookedModel, hf_model: PreTrainedModel) -> None:
     blocks, norm, unembed = (
         hf_model.get_submodule(parts[role].name) for role in ("blocks", "ln_final", "unembed")
     )
-    _PLAIN[model] = PlainModel(hf_model, blocks, norm, unembed)
+    _PLAIN[model] = PlainModel(hf_model, blocks, norm, unembed, tuple(hf_model.parameters()))
 
 
 def plain_of(model: HookedModel) -> PlainModel | None:
@@ -63,25 +69,23 @@ def plain_of(model: HookedModel) -> PlainModel | None:
     plain = _PLAIN.get(model)
     if plain is None or _has_hooks(model) or not _shares_weights(model, plain):
         return None
-    state = sum(parameter._version for parameter in plain.hf_model.parameters())
+    state = (device_of(model), sum(parameter._version for parameter in plain.parameters))
     if plain.checked != state:
         plain.hf_model.to(device_of(model))  # its buffers: the parameters have moved already
         if not _agrees(model, plain):
             return None
         plain.checked = state
+        plain.replays.clear()
     return plain
 
 
 def _has_hooks(model: HookedModel) -> bool:
     """Whether somebody watches or edits the model; the bridge's own pre-hooks do neither."""
-    modules = model.modules()
-    if is_bridge(model):
-        modules = chain(modules, model.original_model.modules())  # type: ignore[attr-defined]
     return any(
         module._forward_hooks
         or module._backward_hooks
         or any(not _is_the_bridges(hook) for hook in module._forward_pre_hooks.values())
-        for module in modules
+        for module in every_module(model)
     )
 
 
@@ -91,9 +95,8 @@ def _is_the_bridges(hook: Any) -> bool:
 
 def _shares_weights(model: HookedModel, plain: PlainModel) -> bool:
     """Whether every parameter of the plain model is still one of the model's."""
-    held = chain(model.parameters(), model.original_model.parameters())  # type: ignore[attr-defined]
-    ours = {id(parameter) for parameter in held}
-    return all(id(parameter) in ours for parameter in plain.hf_model.parameters())
+    held = {id(p) for module in every_module(model) for p in module._parameters.values()}
+    return all(id(parameter) in held for parameter in plain.parameters)
 
 
 @torch.no_grad()

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from workbench.models.branches import Branches
 from workbench.models.hooked import HookedModel, hook_point, logits, n_layers, resid_pre
-from workbench.models.plain import PlainModel, plain_of
+from workbench.models.plain import plain_of
+from workbench.models.recording import Call, Place, causal_mask, record, record_arguments
 from workbench.models.unembedding import Head, Reader
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
 StreamEdit = Callable[[Tensor], Tensor]
 # Float noise between the recorded pass and the replayed one, relative to the largest logit.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-8}
@@ -64,37 +64,54 @@ class Recording:
         prompt_lengths: Int[Tensor, " batch"],
         groups: Sequence[Sequence[int]],
         first: int,
+        last: int | None = None,
     ) -> Recording:
-        """Run the model once, unsteered, on rows padded right; `groups` share their prompts."""
+        """Run the model once, unsteered, on rows padded right; `groups` share their prompts.
+
+        Tails will begin at layers `first` to `last`. The first time that a model is given texts of
+        about this length all of it is run, and replayed logits are compared; from then on only the
+        blocks below `last`.
+        """
         lengths = attention_mask.sum(-1)
         shared = Branches.of(prompt_lengths, lengths, groups)
         alone = Branches.of(prompt_lengths, lengths, [(row,) for row in range(len(tokens))])
         plain = plain_of(model)
+        rows_and_mask = (tokens, attention_mask)
+        about = (shared.groups != alone.groups, tokens.shape[1].bit_length())
+        if plain is not None and about in plain.replays:
+            last = n_layers(model) - 1 if last is None else last
+            known = record_arguments(plain, first, last, *rows_and_mask, plain.replays[about])
+            head, blocks = Head.of(model, plain), list(plain.blocks)
+            return cls(model, first, *rows_and_mask, shared, head, blocks)._with(known)
         reasons = []
         for behind in (plain, None) if plain is not None else (None,):
             blocks = list(model.blocks if behind is None else behind.blocks)
             runner = model if behind is None else behind.hf_model
             head = Head.of(model, behind)
+            rows = torch.arange(len(tokens), device=tokens.device).repeat(2)
+            ends = (rows, torch.cat([prompt_lengths, lengths]) - 1)
             try:
-                calls, clean = _record(runner, blocks, first, tokens, attention_mask, behind)
+                calls, clean, tuples = record(runner, blocks, first, *rows_and_mask, behind, ends)
             except _TROUBLE as error:
                 reasons.append(str(error))
                 continue
             for branches in (shared, alone):
-                found = cls(model, first, tokens, attention_mask, branches, head, blocks)
+                found = cls(model, first, *rows_and_mask, branches, head, blocks)
                 try:
                     found = found._with(calls)
-                    found._check(clean, first)
+                    found._check(ends, clean, first)
                 except _TROUBLE as error:
                     reasons.append(str(error))
                 else:
+                    if behind is not None and branches is shared:
+                        behind.replays[about] = tuples
                     return found
         warnings.warn(
             f"the blocks of {model.cfg.model_name} cannot be replayed ({reasons[-1]}): every step "
             "runs the whole model, which is slower but equal",
             stacklevel=2,
         )
-        return cls(model, first, tokens, attention_mask, alone, Head.of(model))
+        return cls(model, first, *rows_and_mask, alone, Head.of(model))
 
     @property
     def replayed(self) -> bool:
@@ -132,29 +149,27 @@ class Recording:
             if "hidden_states" in given:  # its place is kept; the stream comes with each run
                 given["hidden_states"] = None
             if given.get("attention_mask", stream) is None:
-                given["attention_mask"] = done.setdefault("causal", _causal(width, stream.device))
+                given["attention_mask"] = done.setdefault(
+                    "causal", causal_mask(width, stream.device)
+                )
             given = {k: self.branches.arrange(v, width, batch, done) for k, v in given.items()}
             rest = args if "hidden_states" in kwargs else args[1:]
             arranged.append((self.branches.arrange(tuple(rest), width, batch, done), given))
         return replace(self, streams=tuple(streams), calls=tuple(arranged))
 
-    def _check(self, clean: Float[Tensor, "batch pos d_vocab"], layer: int) -> None:
+    def _check(self, ends: Place, clean: Float[Tensor, "end d_vocab"], layer: int) -> None:
         """Raise RuntimeError unless replayed rows, in another order, equal the recorded pass.
 
-        Read at the end of each row's prompt and of each of its branches.
+        Compared are the logits at the end of each separate row's prompt and of the row.
         """
-        order = [*reversed(range(len(self.branches.groups))), 0]
-        final = self.tail(layer, order).run({}).stream
+        order = torch.arange(len(self.branches.groups), device=clean.device).flip(0)
+        final = self.tail(layer, order.tolist()).run({}).stream
         assert final is not None
-        for place, shared in enumerate(order):
-            real = self.branches.ends_of(shared)
-            found = self.head(final[place][real]).float()
-            expected = clean[
-                self.branches.row[shared][real], self.branches.column[shared][real]
-            ].float()
-            gap = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
-            if not gap <= TOLERANCE.get(clean.dtype, _HALF):
-                raise RuntimeError(f"the replayed logits differ by {gap:.1e} of the largest one")
+        shared, column = self.branches.places_of(*ends)
+        found = self.head(final[order[shared], column]).float()
+        gap = float((found - clean).abs().max() / clean.abs().max().clamp(min=1.0))
+        if not gap <= TOLERANCE.get(final.dtype, _HALF):
+            raise RuntimeError(f"the replayed logits differ by {gap:.1e} of the largest one")
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,44 +272,6 @@ class _ReadLogits(torch.autograd.Function):
     def backward(ctx, gradient: Tensor):  # type: ignore[no-untyped-def]
         (by_logits,) = ctx.saved_tensors
         return by_logits * gradient[:, None], None
-
-
-def _record(
-    runner: Any,
-    blocks: Sequence[nn.Module],
-    first: int,
-    tokens: Int[Tensor, "batch pos"],
-    attention_mask: Int[Tensor, "batch pos"],
-    plain: PlainModel | None,
-) -> tuple[list[Call], Float[Tensor, "batch pos d_vocab"]]:
-    """The arguments of blocks `first`.. in one clean pass, and its logits."""
-    calls: list[Call] = []
-
-    def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
-        calls.append((args, {**kwargs, **_without_cache(kwargs)}))
-
-    with ExitStack() as stack:
-        for block in blocks[first:]:
-            handle = block.register_forward_pre_hook(keep, with_kwargs=True)
-            stack.callback(handle.remove)
-        if plain is None:
-            clean = logits(runner, tokens, attention_mask)
-        else:
-            places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-            clean = runner(
-                tokens, attention_mask=attention_mask, position_ids=places, use_cache=False
-            ).logits
-    return calls, clean
-
-
-def _without_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    off = {"past_key_values": None, "use_cache": False}
-    return {name: value for name, value in off.items() if name in kwargs}
-
-
-def _causal(width: int, device: torch.device) -> Tensor:
-    """What attention does that is given no mask: every position sees itself and those before."""
-    return torch.ones(1, 1, width, width, dtype=torch.bool, device=device).tril()
 
 
 def _taken(value: Any, index: Tensor, count: int, done: dict[Any, Any]) -> Any:

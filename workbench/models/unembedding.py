@@ -59,13 +59,17 @@ class _Read(torch.autograd.Function):
     def forward(ctx, stream: Tensor, head: Head, reader: Reader) -> Tensor:  # type: ignore[no-untyped-def]
         values, gradients = [], []
         read = _read_turned if _is_better_turned(head, stream) else _read
+        wanted = ctx.needs_input_grad[0]
         index = torch.arange(len(stream), device=stream.device)
         for some in index.split(max(1, LARGEST // head.d_vocab)):
-            with torch.enable_grad():
-                value, gradient = read(head, stream[some].detach().requires_grad_(), reader, some)
+            with torch.set_grad_enabled(wanted):
+                own = stream[some].detach().requires_grad_(wanted)
+                value, gradient = read(head, own, reader, some)
             values.append(value)
-            gradients.append(gradient)
-        ctx.save_for_backward(torch.cat(gradients))
+            if gradient is not None:
+                gradients.append(gradient)
+        if wanted:
+            ctx.save_for_backward(torch.cat(gradients))
         return torch.cat(values)
 
     @staticmethod
@@ -74,15 +78,17 @@ class _Read(torch.autograd.Function):
         return by_stream * gradient[:, None].to(by_stream.dtype), None, None
 
 
-Read = tuple[Float[Tensor, " some"], Float[Tensor, "some d_model"]]
+Read = tuple[Float[Tensor, " some"], "Float[Tensor, 'some d_model'] | None"]
 
 
 def _read(
     head: Head, own: Float[Tensor, "some d_model"], reader: Reader, some: Int[Tensor, " some"]
 ) -> Read:
-    """Values and their gradients by the stream, whatever the head is made of."""
+    """Values and their gradients by the stream if it has one, whatever the head is made of."""
     logits = head(own)
     value, by_logits = reader(logits.detach().clone(), some)
+    if not own.requires_grad:
+        return value, None
     (gradient,) = torch.autograd.grad(logits, own, by_logits.to(logits.dtype))
     return value, gradient
 
@@ -108,7 +114,9 @@ def _read_turned(
         if bias is not None:
             logits += bias
         value, by_logits = reader(logits, some)
-        by_normed = (weight.T @ by_logits.T).T
+    if not own.requires_grad:
+        return value, None
+    by_normed = (weight.detach().T @ by_logits.T).T
     (gradient,) = torch.autograd.grad(normed, own, by_normed)
     return value, gradient
 

@@ -8,7 +8,7 @@ from tests.conftest import all_modules, all_parameters
 from tests.steering.test_hooks import count_hooks
 from workbench.methods.one_shot.likely import likely_completions, reference_losses
 from workbench.models import hooked
-from workbench.models.hooked import CachedForward
+from workbench.models.cached import CachedForward
 from workbench.models.identity import LoadFacts, facts_of, remember
 from workbench.models.text import completion_ids, prompt_ids
 

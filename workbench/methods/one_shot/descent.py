@@ -82,7 +82,8 @@ class Descent:
         batches = self._batches()
         draws = None if self.job.noise is None else Draws(self.job.noise, self.job.seed)
         while True:
-            found = yield from self._measure(values.detach().clone(), next(batches), draws)
+            last = len(self.history) == self.job.steps
+            found = yield from self._measure(values.detach().clone(), next(batches), draws, last)
             if self._observe(found):
                 return
             self._step(adam, values, found.gradient)
@@ -134,9 +135,10 @@ class Descent:
         values = reached.parts.to(self.start).clone().requires_grad_(True)
         adam = torch.optim.Adam([values], lr=constraint.learning_rate or self.job.learning_rate)
         for step in range(constraint.steps + 1):
-            found = yield from self._measure(values.detach().clone())
+            last = step == constraint.steps
+            found = yield from self._measure(values.detach().clone(), last=last)
             self.best = self.best if step else None  # kept until now for an interruption
-            if self._observe(found) or step == constraint.steps:
+            if self._observe(found) or last:
                 break
             self.objective.multipliers.update(found.losses)
             self._step(adam, values, found.gradient)
@@ -179,11 +181,15 @@ class Descent:
         parts: Float[Tensor, "part d_model"],
         rows: tuple[int, ...] | None = None,
         draws: Draws | None = None,
+        last: bool = False,
     ) -> Asking[Answer]:
-        """What is at a point. With noise its gradient is the mean over the draws around it."""
-        (here,) = yield [Request(parts, self.objective, rows)]
+        """What is at a point. With noise its gradient is the mean over the draws around it.
+
+        From the `last` one nobody goes on: it is told no gradient.
+        """
+        (here,) = yield [Request(parts, self.objective, rows, gradient=not last)]
         self.evaluations += 1
-        if draws is None:
+        if draws is None or last:
             return here
         noise = draws.next(parts, here.gradient)
         around = yield [Request(parts + each, self.objective, rows) for each in noise]

@@ -105,21 +105,27 @@ class Engine:
             request.parts.detach().to(device_of(self.model)).requires_grad_(True)
             for _, request in asked
         ]
-        passed = batch.tail.run(batch.edits(parts), batch.watched)
-        losses = batch.losses(passed)
-        objectives = [
-            request.objective(each, batch.seen(i, losses, passed))
-            for i, (each, (_, request)) in enumerate(zip(parts, asked, strict=True))
-        ]
-        gradients = torch.autograd.grad(
-            torch.stack(objectives).sum(), parts, allow_unused=True, materialize_grads=True
-        )
+        with torch.set_grad_enabled(any(request.gradient for _, request in asked)):
+            passed = batch.tail.run(batch.edits(parts), batch.watched)
+            losses = batch.losses(passed)
+            objectives = [
+                request.objective(each, batch.seen(i, losses, passed))
+                for i, (each, (_, request)) in enumerate(zip(parts, asked, strict=True))
+            ]
         return [
             Answer(each.detach(), own.detach(), float(objective.detach()), gradient)
             for each, own, objective, gradient in zip(
-                parts, losses, objectives, gradients, strict=True
+                parts, losses, objectives, _gradients(objectives, parts), strict=True
             )
         ]
+
+
+def _gradients(objectives: Sequence[Tensor], parts: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Each point's own, since rows do not feel each other; NaN where no graph was kept."""
+    total = torch.stack(list(objectives)).sum()
+    if not total.requires_grad:
+        return [torch.full_like(each, float("nan")).detach() for each in parts]
+    return torch.autograd.grad(total, parts, allow_unused=True, materialize_grads=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from workbench.models.hooked import CachedForward, HookedModel, device_of, undisturbed
+from workbench.models.cached import CachedForward
+from workbench.models.hooked import HookedModel, device_of, undisturbed
 from workbench.models.identity import facts_of
 from workbench.models.text import check_context, completion_ids, prompt_ids
 from workbench.steering.hooks import apply_edits

@@ -44,16 +44,20 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A point to evaluate. `rows` are the job's rows to use; None for all of them."""
+    """A point to evaluate. `rows` are the job's rows to use; None for all of them.
+
+    A last point needs no `gradient`, and its batch no backward pass if no other does.
+    """
 
     parts: Float[Tensor, "part d_model"]
     objective: Objective
     rows: tuple[int, ...] | None = None
+    gradient: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """The losses at a point, its objective, and the objective's gradient."""
+    """The losses at a point, its objective, and the objective's gradient; NaN if not asked for."""
 
     parts: Float[Tensor, "part d_model"]
     losses: Float[Tensor, " completion"]

@@ -109,6 +109,7 @@ def lay_out(
         rows.prompt_lengths,
         list(groups),
         first=min(layer for job in jobs for layer in job.layers),
+        last=max(min(job.layers) for job in jobs),
     )
     place = {group: at for at, group in enumerate(recording.branches.groups)}
     return recording, [
