@@ -2,12 +2,14 @@
 
 One promoted completion at layer 10, one vector. The published procedure has its own optimizer,
 Adam; the engine has Adam and L-BFGS. A vector found quickly is worth as much as it carries over:
-the share of unseen questions whose greedy answer, under the vector, begins as promoted.
+the share of unseen questions whose greedy answer, under the vector, begins as promoted. Shares are
+given at the norms that the optimizers end with, where all losses are just under the target, and
+with the longer of each pair of vectors scaled down to the norm of the shorter.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -18,19 +20,26 @@ from tqdm.auto import tqdm
 import workbench as wb
 from benchmarks.published import published
 from benchmarks.rows import Row, spread
-from benchmarks.setting import COLDNESS, LEARNING_RATE, Setting, completions_of, timed
+from benchmarks.setting import (
+    COLDNESS,
+    LEARNING_RATE,
+    PROMOTED,
+    Setting,
+    completions_of,
+    timed,
+)
 from workbench.evaluation import begins_as
 from workbench.evaluation.proportion import proportion
-from workbench.experiments.questions import TRAINING, UNSEEN, VALIDATION
+from workbench.experiments.questions import TRAINING, VALIDATION
 
 NAME = "time-to-target"
-PROMOTED = "I'm sorry for any confusion, but"
 LAYER, TARGET, MOST_STEPS = 10, 0.5, 200
-# The question, and the seed of Adam's start; L-BFGS finds its start itself.
-TRIALS = [(TRAINING[0], 0), (TRAINING[1], 1), (VALIDATION[0], 2)]
+# Questions, each with the seed of Adam's start; L-BFGS finds its start itself.
+TRIALS = [(question, seed) for seed, question in enumerate((*TRAINING[:2], *VALIDATION[:4]))]
+ASKED = VALIDATION[16:40]  # no vector is made on one of these
 SPEED = {"float32": 5.0, "bfloat16": 10.0}
 CLAIMED = "lbfgs"  # the optimizer that the bounds are for
-BASELINE = ("published", "float32")
+BASELINE, FASTEST = ("published", "float32"), (CLAIMED, "float32")
 Contestant = tuple[str, str]  # optimizer, dtype
 
 
@@ -40,16 +49,16 @@ class Trial:
 
     seconds: float
     steps: int
+    evaluations: int
     reached: bool
+    vector: Float[Tensor, " d_model"]
     carried: int
     asked: int
 
 
 def measure(setting: Setting) -> list[Row]:
     """Times, ratios and shares carried of every optimizer and dtype."""
-    known = "optimizer" in {field.name for field in fields(wb.OneShotJob)}
-    optimizers = ("adam", "lbfgs") if known else ("adam",)
-    contestants = [BASELINE, *((o, d) for d in setting.models for o in optimizers)]
+    contestants = [BASELINE, *((o, d) for d in setting.models for o in ("adam", "lbfgs"))]
     trials = TRIALS[:1] if setting.quick else TRIALS
     results: dict[Contestant, list[Trial]] = {each: [] for each in contestants}
     turns = [(trial, each) for trial in trials for each in contestants]
@@ -60,9 +69,7 @@ def measure(setting: Setting) -> list[Row]:
     rows = _baseline_rows(baseline)
     for contestant, found in results.items():
         rows += _rows(contestant, found, baseline)
-    if not known:
-        rows.append(Row(NAME, "lbfgs", None, how="optimize has no choice of optimizer yet"))
-    return rows
+    return rows + _equal_norm_rows(setting, results[FASTEST], baseline)
 
 
 def _warm_up(setting: Setting) -> None:
@@ -83,6 +90,7 @@ def _trial(setting: Setting, contestant: Contestant, question: str, seed: int) -
         task = (setting.hf_model, completions, LAYER, start, MOST_STEPS, LEARNING_RATE, COLDNESS)
         seconds, run = timed(lambda: published(*task, TARGET))
         steps, reached, values = len(run.losses) - run.reached, run.reached, run.vector
+        evaluations = len(run.losses)
     else:
         options: dict[str, Any] = {"learning_rate": LEARNING_RATE, "start": start}
         if optimizer != "adam":
@@ -90,19 +98,35 @@ def _trial(setting: Setting, contestant: Contestant, question: str, seed: int) -
         options |= {"steps": MOST_STEPS, "coldness": COLDNESS, "target_loss": TARGET}
         seconds, run = timed(lambda: wb.optimize(model, example, LAYER, progress=False, **options))
         steps, reached, values = len(run.losses), run.loss <= TARGET, run.vector.values
-    questions = UNSEEN[:12] if setting.quick else UNSEEN
-    carried = _carried(setting, values, questions)
-    return Trial(seconds, steps, reached, carried, len(questions))
+        evaluations = run.evaluations
+    carried, asked = _carried(setting, values)
+    return Trial(seconds, steps, evaluations, reached, values, carried, asked)
 
 
-def _carried(setting: Setting, values: Float[Tensor, " d_model"], questions: Any) -> int:
-    """How many questions are answered as promoted; the float32 model answers for everyone."""
-    model = setting.model
+def _carried(setting: Setting, values: Float[Tensor, " d_model"]) -> tuple[int, int]:
+    """How many questions are answered as promoted, of how many; by the float32 model for all."""
+    model, questions = setting.model, ASKED[:8] if setting.quick else ASKED
     prompts = [wb.chat(model, question) for question in questions]
     steering = wb.Add(wb.SteeringVector(values, LAYER))
     length = len(model.tokenizer(PROMOTED)["input_ids"]) + 2
     texts = wb.generate(model, prompts, steering, max_new_tokens=length, progress=False)
-    return begins_as(texts, [PROMOTED]).proportion.successes
+    return begins_as(texts, [PROMOTED]).proportion.successes, len(questions)
+
+
+def _equal_norm_rows(setting: Setting, ours: list[Trial], theirs: list[Trial]) -> list[Row]:
+    """Shares with the longer vector of each pair scaled down to the norm of the shorter."""
+    cases = {f"{CLAIMED}, float32": [], "published procedure (Adam), float32": []}
+    norms = []
+    for pair in zip(ours, theirs, strict=True):
+        norms.append(min(float(trial.vector.norm()) for trial in pair))
+        for trial, counts in zip(pair, cases.values(), strict=True):
+            counts.append(_carried(setting, trial.vector * norms[-1] / trial.vector.norm()))
+    rows = []
+    for name, counts in cases.items():
+        carried, asked = (sum(each) for each in zip(*counts, strict=True))
+        how = f"{proportion(carried, asked)}; norms {', '.join(f'{norm:.0f}' for norm in norms)}"
+        rows.append(Row(NAME, f"carried at equal norm: {name}", carried / asked, "%", how=how))
+    return rows
 
 
 def _baseline_rows(trials: list[Trial]) -> list[Row]:
@@ -147,8 +171,12 @@ def _way(trials: list[Trial]) -> str:
     """Steps taken, and whether the target was reached."""
     missed = sum(not trial.reached for trial in trials)
     steps = "/".join(str(trial.steps) for trial in trials)
-    return f"{steps} steps" + (f"; {missed} of {len(trials)} not reached" if missed else "")
+    looks = "/".join(str(trial.evaluations) for trial in trials)
+    norms = "/".join(f"{trial.vector.norm():.0f}" for trial in trials)
+    return f"{steps} steps, {looks} evaluations, norm {norms}" + (
+        f"; {missed} of {len(trials)} not reached" if missed else ""
+    )
 
 
 def _data(trials: list[Trial]) -> list[dict[str, Any]]:
-    return [vars(trial) for trial in trials]
+    return [{**vars(trial), "vector": trial.vector.tolist()} for trial in trials]

@@ -26,6 +26,22 @@ CONTRACT = [
     "stream",
     "log_prob",
     "random_vector",
+    "Affine",
+    "AffineMap",
+    "save_interventions",
+    "load_interventions",
+    "OneShotRun",
+    "Imitation",
+    "Noise",
+    "LeastNorm",
+    "LargestChange",
+    "Balance",
+    "PRESETS",
+    "reentrant",
+    "melbo",
+    "sweep_layers",
+    "likely_completions",
+    "reference_losses",
 ]
 
 

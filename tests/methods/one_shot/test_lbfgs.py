@@ -144,4 +144,7 @@ def test_a_steepest_start_is_the_best_of_a_few_lengths(tiny):
     given = wb.optimize(tiny, [PROMOTED], 1, start_norm=0.7, **settings)
     assert given.vector.norm == pytest.approx(0.7, rel=1e-5)
     assert given.vector.cosine(run.vector) == pytest.approx(1.0, abs=1e-5)
-    assert run.evaluations == 1 + 5 + 1
+    assert run.evaluations == 1 + 2 + 1
+    ours = wb.optimize(tiny, [PROMOTED], 1, optimizer="lbfgs", **settings)
+    assert ours.evaluations == 1 + 2  # it goes on from what was seen at the start
+    assert ours.loss == pytest.approx(run.loss, rel=1e-5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +19,7 @@ from workbench.methods.one_shot.request import Answer, Asking, Request
 from workbench.methods.one_shot.texts import JobTexts
 
 # Norms that a steepest start is tried with, in units of the stream's median norm at its layer.
-START_NORMS = (0.05, 0.1, 0.2, 0.4, 0.8)
+START_NORMS = (0.15, 0.3)
 Callback = Callable[["Descent"], "bool | None"]
 
 
@@ -68,9 +68,10 @@ class Descent:
 
     def program(self) -> Asking[None]:
         """The whole way: a start, a search, and the second stage of a constraint."""
+        known: list[Answer] = []
         if self.job.starts_steepest:
-            yield from self._start_steepest()
-        yield from (self._lbfgs() if self.job.optimizer == "lbfgs" else self._adam())
+            known = yield from self._start_steepest()
+        yield from (self._lbfgs(known) if self.job.optimizer == "lbfgs" else self._adam())
         if self.job.constraint is not None and self.stopped in ("steps", "target", "flat"):
             yield from self._constrained(self.job.constraint)
 
@@ -88,11 +89,15 @@ class Descent:
                 return
             self._step(adam, values, found.gradient)
 
-    def _lbfgs(self) -> Asking[None]:
+    def _lbfgs(self, known: Sequence[Answer]) -> Asking[None]:
         def accept(point: Point) -> bool:
             return self._observe(point.note)
 
-        search = lbfgs(flat(self.start), accept, self.job.steps)
+        def enough(point: Point) -> bool:
+            return self.job.patience == 1 and self._reached(point.note.losses.tolist())
+
+        seen = [Point(flat(at.parts), at.objective, flat(at.gradient), note=at) for at in known]
+        search = lbfgs(flat(self.start), accept, self.job.steps, enough, seen)
         try:
             trial = next(search)
             while True:
@@ -104,12 +109,12 @@ class Descent:
         except StopIteration:
             self.stopped = self.stopped or "flat"  # no trial was lower
 
-    def _start_steepest(self) -> Asking[None]:
-        """From zero down the gradient, with the best of a few norms."""
+    def _start_steepest(self) -> Asking[list[Answer]]:
+        """From zero down the gradient, with the best of a few norms; what was seen on the way."""
         at_zero = yield from self._measure(torch.zeros_like(self.start))
         norms = at_zero.gradient.norm(dim=-1, keepdim=True)
         if bool((norms == 0).any()) or not bool(norms.isfinite().all()):
-            return
+            return []
         given = self.job.start_norm
         shares = [share * self.stream_norm for share in START_NORMS]
         lengths = shares if given is None else [float(given)]
@@ -117,8 +122,11 @@ class Descent:
         answers = yield [Request(point, self.objective) for point in points]
         self.evaluations += len(answers)
         finite = [answer for answer in answers if math.isfinite(answer.objective)]
-        if finite:
-            self.start = min(finite, key=lambda answer: answer.objective).parts
+        if not finite:
+            return []
+        best = min(finite, key=lambda answer: answer.objective)
+        self.start = best.parts
+        return [at_zero, best]
 
     def _constrained(self, constraint: LeastNorm) -> Asking[None]:
         """The second stage: the least norm, or the largest change, within the bounds."""
@@ -238,7 +246,8 @@ class Descent:
 
     def _decide(self, here: Iterate, before: Iterate | None) -> None:
         job = self.job
-        self._reached_in_a_row = self._reached_in_a_row + 1 if self._reached(here) else 0
+        reached = self._reached(here.losses)
+        self._reached_in_a_row = self._reached_in_a_row + 1 if reached else 0
         if self._reached_in_a_row >= job.patience:
             self.stopped = "target"
         elif here.step == job.steps:
@@ -247,12 +256,12 @@ class Descent:
             change = abs(here.objective - before.objective)
             self.stopped = "no change" if change < job.least_change else None
 
-    def _reached(self, here: Iterate) -> bool:
-        """Whether the targets, as far as there are any, are met by this iterate."""
+    def _reached(self, losses: Sequence[float]) -> bool:
+        """Whether the targets, as far as there are any, are met by these losses."""
         job = self.job
         if not job.by_completion:
-            return job.target_loss is not None and here.loss <= job.target_loss
-        pairs = [(x, t) for x, t in zip(here.losses, job.targets, strict=True) if t is not None]
+            return job.target_loss is not None and math.fsum(losses) <= job.target_loss
+        pairs = [(x, t) for x, t in zip(losses, job.targets, strict=True) if t is not None]
         if job.satisfice:
             return all(abs(loss - target) <= job.tolerance for loss, target in pairs)
         return bool(pairs) and all(loss <= target for loss, target in pairs)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -69,10 +70,12 @@ class Curvature:
         return len(self._pairs)
 
 
-def line_search(here: Point, direction: Float[Tensor, " n"], first: float) -> Search:
+def line_search(
+    here: Point, direction: Float[Tensor, " n"], first: float, enough: Callable[[Point], bool]
+) -> Search:
     """A point along the direction that meets the strong Wolfe conditions, or the lowest found.
 
-    None where no trial is lower than `here`.
+    A trial that is `enough` ends it too. None where no trial is lower than `here`.
     """
     slope = float(here.gradient @ direction)
     phi: Callable[[Point], float] = lambda at: float(at.gradient @ direction)  # noqa: E731
@@ -81,6 +84,8 @@ def line_search(here: Point, direction: Float[Tensor, " n"], first: float) -> Se
     for _ in range(MOST_TRIALS):
         trial = yield here.values + length * direction
         bad = not math.isfinite(trial.objective)
+        if not bad and trial.objective < here.objective and enough(trial):
+            return trial
         too_high = bad or trial.objective >= here.objective + SUFFICIENT * length * slope
         if too_high or (trial.objective >= low.objective and low is not here):
             high, high_length = trial, length
@@ -126,14 +131,21 @@ def _between(
 
 
 def lbfgs(
-    start: Float[Tensor, " n"], accept: Callable[[Point], bool], steps: int
+    start: Float[Tensor, " n"],
+    accept: Callable[[Point], bool],
+    steps: int,
+    enough: Callable[[Point], bool] = lambda point: False,
+    known: Sequence[Point] = (),
 ) -> Generator[Float[Tensor, " n"], Point, None]:
     """Yield trial values, be sent the point there; `accept` sees each step and may end it.
 
-    The first trial is `start` itself.
+    The first trial is `start` itself, unless points are `known` already: the search then goes on
+    from the last of them, with what the ones before tell of the curvature.
     """
-    here = yield start
     curvature = Curvature()
+    for old, new in pairwise(known):
+        curvature.add(old, new)
+    here = known[-1] if known else (yield start)
     if accept(here):
         return
     for _ in range(steps):
@@ -144,7 +156,7 @@ def lbfgs(
             return
         if not len(curvature):  # a first trial of length 1, or a tenth of the vector's own
             first = max(1.0, 0.1 * float(here.values.norm())) / norm
-        found = yield from line_search(here, direction, first)
+        found = yield from line_search(here, direction, first, enough)
         if found is None and len(curvature):
             curvature.forget()
             continue
