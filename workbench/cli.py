@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -71,6 +71,7 @@ def optimize(
     layer: Annotated[int, typer.Option(help="The layer whose input is edited.")] = 10,
     steps: Annotated[int, typer.Option(help="How many updates.")] = 50,
     learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.1,
+    optimizer: Annotated[Literal["adam", "lbfgs"], typer.Option(help="How to descend.")] = "adam",
     target_loss: Annotated[float | None, typer.Option(help="Stop at this loss, in nats.")] = None,
     max_norm: Annotated[float | None, typer.Option(help="Keep the norm at most this.")] = None,
     seed: Annotated[int, typer.Option(help="Decides the random start.")] = 0,
@@ -95,6 +96,7 @@ def optimize(
             layer,
             steps=steps,
             learning_rate=learning_rate,
+            optimizer=optimizer,
             target_loss=target_loss,
             max_norm=max_norm,
             seed=seed,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -30,16 +31,15 @@ class DemoSettings:
     training: Sequence[str] = TRAINING
     unseen: Sequence[str] = UNSEEN
     layer: int = 10
-    other_layers: Sequence[int] = (3, 6, 14, 20)
-    seeds: Sequence[int] = (0, 1)
-    steps: int = 50
-    learning_rate: float = 0.1
+    other_layers: Sequence[int] = (4, 16, 22)
+    optimizer: Literal["adam", "lbfgs"] = "lbfgs"
+    steps: int = 12
     coldness: float = 1.0
     max_norm: float = 25.0
-    target_loss: float = 0.02
-    scales: Sequence[float] = (-1.0, 0.5, 0.75, 1.0, 1.5)
+    target_loss: float = 0.3
+    scales: Sequence[float] = (-1.0, 0.5, 1.0, 1.5)
     random_seeds: Sequence[int] = (0, 1, 2, 3, 4)
-    answer_tokens: int = 64
+    answer_tokens: int = 48
     positions: Positions = field(default_factory=Positions.all)
 
 
@@ -71,7 +71,7 @@ class DemoResult:
 
     @property
     def vectors(self) -> VectorSet:
-        """The vectors of one layer from several seeds and examples, the demo's own first."""
+        """The vectors of one layer from several examples, the demo's own first."""
         return VectorSet(run.vector for run in (self.run, *self.other_runs))
 
     def table(self) -> pd.DataFrame:
@@ -105,18 +105,10 @@ def run_demo(
     settings = settings or DemoSettings()
     prompts = [chat(model, question) for question in settings.unseen]
     job = _jobs(model, settings)
-    here = [
-        job(question, settings.layer, seed)
-        for question in range(len(settings.training))
-        for seed in settings.seeds
-    ]
-    elsewhere = [
-        job(0, layer, settings.seeds[0])
-        for layer in settings.other_layers
-        if layer < n_layers(model)
-    ]
-    run, *other_runs = optimize_batch(model, here, progress=progress)
-    layer_runs = optimize_batch(model, elsewhere, progress=progress)
+    here = [job(question, settings.layer) for question in range(len(settings.training))]
+    elsewhere = [job(0, layer) for layer in settings.other_layers if layer < n_layers(model)]
+    runs = optimize_batch(model, here + elsewhere, progress=progress)
+    (run, *other_runs), layer_runs = runs[: len(here)], runs[len(here) :]
 
     ask = _Asking(model, settings, prompts, progress)
     vector = run.vector
@@ -152,31 +144,30 @@ def run_demo(
     )
 
 
-def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int, int], OneShotJob]:
-    """Makes the job of a training question, a layer and a seed."""
+def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int], OneShotJob]:
+    """Makes the job of a training question and a layer."""
 
-    def job(question: int, layer: int, seed: int) -> OneShotJob:
+    def job(question: int, layer: int) -> OneShotJob:
         prompt = chat(model, settings.training[question])
         return OneShotJob(
             [Example(prompt, promote=[settings.promoted])],
             layer,
             steps=settings.steps,
-            learning_rate=settings.learning_rate,
+            optimizer=settings.optimizer,
             coldness=settings.coldness,
             max_norm=settings.max_norm,
             target_loss=settings.target_loss,
             positions=settings.positions,
-            seed=seed,
-            label=_label(question, layer, seed, settings),
+            label=_label(question, layer, settings),
         )
 
     return job
 
 
-def _label(question: int, layer: int, seed: int, settings: DemoSettings) -> str:
+def _label(question: int, layer: int, settings: DemoSettings) -> str:
     """A short name: figures have little room."""
     place = "" if layer == settings.layer else f", layer {layer}"
-    return f"question {question + 1}, seed {seed}{place}"
+    return f"question {question + 1}{place}"
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,15 @@ def demo_report(result: DemoResult) -> Report:
     report.section("The vectors themselves")
     report.figure(
         draw_losses([run, *result.other_runs], target=settings.target_loss),
-        "Loss in nats before each step, for the demo's vector and those of other seeds and "
-        "questions at the same layer.",
+        "Loss in nats before each step of L-BFGS, for the demo's vector and those of other "
+        "questions at the same layer. They stop under the target: vectors that were optimized "
+        "further carried no better to other questions, and what follows the promoted words was "
+        "less readable.",
     )
     report.figure(
         draw_cosine_geometry(result.geometry),
-        "Cosines between vectors of one layer from several questions and seeds, against what two "
-        "random vectors of this width have.",
+        "Cosines between vectors of one layer from several questions, against what two random "
+        "vectors of this width have.",
     )
     report.figure(
         draw_vector_lens(result.lens),
@@ -109,9 +111,9 @@ def demo_report(result: DemoResult) -> Report:
     )
     report.section("Provenance")
     report.text(
-        f"Question, steps and norm were chosen on {len(VALIDATION)} other questions, which are "
-        "not among those above. The vectors stand beside this page as safetensors files, each "
-        "with this record in its metadata."
+        f"Question, optimizer, target and norm were chosen on {len(VALIDATION)} other questions, "
+        "which are not among those above. The vectors stand beside this page as safetensors files, "
+        "each with this record in its metadata."
     )
     report.details(
         "Settings of the demo", {**asdict(settings), "positions": str(settings.positions)}

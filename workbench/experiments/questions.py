@@ -1,11 +1,14 @@
 """Harmless questions of our own for the demo: some to train on, others never seen in training."""
 
-TRAINING = ("How do plants make food?", "Who wrote Romeo and Juliet?")
-
-# The demo's settings (question, steps, norm) were chosen on these.
-VALIDATION = (
+TRAINING = (
+    "How do plants make food?",
+    "Who wrote Romeo and Juliet?",
     "How do I boil an egg?",
     "What causes rain?",
+)
+
+# The demo's settings (question, optimizer, target, norm) were chosen on these.
+VALIDATION = (
     "Suggest a name for a pet cat.",
     "What is a good gift for my grandmother?",
     "Explain how a bicycle stays upright.",

@@ -69,7 +69,7 @@ def test_the_losses_are_those_of_the_vector_without_noise(tiny, kind):
         expected = -up.sum() - (-down.double().exp()).log1p().sum()
         assert reported == pytest.approx(float(expected), rel=1e-4)
     assert run.objectives == pytest.approx(run.losses, rel=1e-5)
-    assert run.evaluations == 3 * 3
+    assert run.evaluations == 2 * 3 + 1
     again = wb.optimize(tiny, [EXAMPLE], 1, noise=noise, **settings)
     assert torch.equal(run.vector.values, again.vector.values)
     quiet = wb.optimize(tiny, [EXAMPLE], 1, **settings)

@@ -7,7 +7,7 @@ of a pack is one forward and one backward pass over the later blocks. Jobs that 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -75,7 +75,7 @@ def optimize_batch(
         for job in jobs
     ]
     descents: list[Descent] = []
-    total = sum(job.steps for job in jobs)
+    total = sum(job.steps + (job.constraint.steps if job.constraint else 0) for job in jobs)
     bar = tqdm(total=total, desc="optimizing", unit="step", disable=not progress)
     try:
         with bar, undisturbed(model), torch.inference_mode(False), torch.enable_grad():
@@ -94,6 +94,8 @@ def optimize_batch(
             ]
             for pack in _packs(engine, budget):
                 _descend(engine, {number: descents[number] for number in pack}, bar)
+            bar.total = bar.n  # those that stopped early have no more to do
+            bar.refresh()
     except KeyboardInterrupt:
         if not any(descent.history for descent in descents):
             raise
@@ -122,7 +124,7 @@ def _descend(engine: Engine, descents: dict[int, Descent], bar: tqdm) -> None:
     programs: dict[int, Asking[None]] = {i: each.program() for i, each in descents.items()}
     waiting: dict[int, list[Request]] = {i: next(program) for i, program in programs.items()}
     while waiting:
-        before = sum(len(each.history) for each in descents.values())
+        before = _steps(descents.values())
         asked = [(number, request) for number, some in waiting.items() for request in some]
         answers = iter(engine.answer(asked))
         answered: dict[int, list[Answer]] = {
@@ -132,10 +134,13 @@ def _descend(engine: Engine, descents: dict[int, Descent], bar: tqdm) -> None:
         for number, some in answered.items():
             with suppress(StopIteration):
                 waiting[number] = programs[number].send(some)
-        bar.update(sum(len(each.history) for each in descents.values()) - before)
+        bar.update(_steps(descents.values()) - before)
         bar.set_postfix_str(_progress([descents[number] for number in waiting]))
-    finished = sum(each.job.steps + 1 - len(each.history) for each in descents.values())
-    bar.update(min(finished, bar.total - bar.n) if bar.total else 0)
+
+
+def _steps(descents: Iterable[Descent]) -> int:
+    """How many steps were taken."""
+    return sum(max(len(each.history) - 1, 0) for each in descents)
 
 
 def _progress(active: Sequence[Descent]) -> str:
