@@ -7,13 +7,10 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from benchmarks import memory, operations, optimization, sweep, time_to_target
+from benchmarks import generation, memory, operations, optimization, sweep, time_to_target
 from benchmarks.machine import describe
 from benchmarks.rows import Row, markdown
 from benchmarks.setting import LENGTHS, MODEL, Setting
@@ -31,28 +28,11 @@ QUICK = "A quick run: few rounds and short calls. Its figures are rough."
 BUSY = "Other programs were busy on this machine as the run began: its figures are rough."
 
 
-def generation(setting: Setting) -> list[Row]:
-    """Steered generation against plain Hugging Face, by `benchmarks.generation`."""
-    if find_spec("benchmarks.generation") is None:
-        return [Row("generation", "all", None, how="benchmarks/generation.py is not there")]
-    from benchmarks.generation import measure
-
-    found = measure(setting.model, setting.hf_model, repeats=2 if setting.quick else 5)
-    return [row for each in pd.DataFrame(found).to_dict("records") for row in _generation(each)]
-
-
-def _generation(record: dict[str, Any]) -> list[Row]:
-    """A row for each figure of a tidy record."""
-    case = ", ".join(str(value) for value in record.values() if isinstance(value, str))
-    figures = {k: v for k, v in record.items() if isinstance(v, int | float)}
-    return [Row("generation", f"{case}: {name}", value) for name, value in figures.items()]
-
-
 BENCHMARKS: dict[str, Callable[[Setting], list[Row]]] = {
     optimization.NAME: optimization.measure,
     sweep.NAME: sweep.measure,
     time_to_target.NAME: time_to_target.measure,
-    "generation": generation,
+    generation.NAME: generation.measure,
     memory.NAME: memory.measure,
 }
 

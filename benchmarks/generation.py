@@ -16,60 +16,58 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 
 import workbench as wb
-from benchmarks.rows import spread
-from benchmarks.setting import MODEL, plain_model, timed
+from benchmarks.rows import Row, spread
+from benchmarks.setting import Setting, timed
 from workbench.experiments.questions import VALIDATION
 from workbench.models.hooked import HookedModel, d_model
 from workbench.models.text import pad, prompt_ids
 
+NAME = "generation"
+ROUNDS = 5
+BOUND = 0.97
 QUESTIONS = VALIDATION[:16]
 NEW_TOKENS = 64
 LAYER, NORM = 10, 25.0
 BASELINE, STEERED = "Hugging Face, unsteered", "workbench, steered"
 
 
-def measure(
-    model: HookedModel,
-    hf_model: PreTrainedModel,
-    repeats: int = 5,
-    new_tokens: int = NEW_TOKENS,
-    layer: int = LAYER,
-) -> list[dict[str, Any]]:
-    """One record a contestant: name, median seconds, tokens per second, ratio, and all ratios.
-
-    A ratio compares the two calls of one repeat. `hf_model` is an instance of its own.
-    """
-    contestants = _contestants(model, hf_model, new_tokens, layer)
+def measure(setting: Setting) -> list[Row]:
+    """Tokens a second of both, and the ratio of each round's two calls."""
+    rounds, new_tokens = (2, 16) if setting.quick else (ROUNDS, NEW_TOKENS)
+    contestants = _contestants(setting.model, setting.hf_model, new_tokens)
     for call in contestants.values():  # what a first call does once is not timed
         call()
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for repeat in tqdm(range(repeats), desc="generation", unit="round"):
+    for i in tqdm(range(rounds), desc=NAME, unit="round"):
         # Each goes first in turn, so that a machine that speeds up or slows down favors neither.
-        for name in sorted(contestants, reverse=repeat % 2 == 1):
+        for name in sorted(contestants, reverse=i % 2 == 1):
             seconds[name].append(timed(contestants[name])[0])
-    records = []
-    for name, times in seconds.items():
-        ratios = [theirs / own for theirs, own in zip(seconds[BASELINE], times, strict=True)]
-        records.append(
-            {
-                "name": name,
-                "seconds": median(times),
-                "tokens_per_second": len(QUESTIONS) * new_tokens / median(times),
-                "ratio": median(ratios),
-                "ratios": ratios,
-            }
+    tokens = len(QUESTIONS) * new_tokens
+    case = f"{len(QUESTIONS)} prompts, {new_tokens} new tokens, float32"
+    rows = [
+        Row(
+            NAME,
+            f"{name}: {case}",
+            tokens / median(times),
+            "tokens/s",
+            how=f"{median(times):.1f} s; {spread([tokens / each for each in times], 0)}",
+            data={"seconds": times},
         )
-    return records
+        for name, times in seconds.items()
+    ]
+    ratios = [a / b for a, b in zip(seconds[BASELINE], seconds[STEERED], strict=True)]
+    how = f"the speed of Hugging Face, unsteered; {spread(ratios)}"
+    return [*rows, Row(NAME, f"ratio: {case}", median(ratios), "x", BOUND, how=how)]
 
 
 def _contestants(
-    model: HookedModel, hf_model: PreTrainedModel, new_tokens: int, layer: int
+    model: HookedModel, hf_model: PreTrainedModel, new_tokens: int
 ) -> dict[str, Callable[[], Any]]:
     """The two calls, by name."""
     prompts = [wb.chat(model, question) for question in QUESTIONS]
     batch = pad(model, [prompt_ids(model, prompt) for prompt in prompts], side="left")
     values = torch.randn(d_model(model), generator=torch.Generator().manual_seed(0))
-    steering = wb.Add(wb.SteeringVector(NORM * values / values.norm(), layer))
+    steering = wb.Add(wb.SteeringVector(NORM * values / values.norm(), LAYER))
     limits = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens}
 
     def theirs() -> torch.Tensor:
@@ -81,17 +79,3 @@ def _contestants(
         return wb.generate(model, prompts, steering, progress=False, **limits)
 
     return {BASELINE: theirs, STEERED: ours}
-
-
-def main() -> None:
-    """Measure the embedded model and print."""
-    for record in measure(wb.load_model(MODEL), plain_model()):
-        print(
-            f"{record['name']}: {record['seconds']:.2f} s, "
-            f"{record['tokens_per_second']:.0f} tokens a second, ratio {record['ratio']:.3f} "
-            f"({spread(record['ratios'])})"
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,18 +1,26 @@
-"""The comparison of generation speeds, on a tiny model."""
+"""Generation's benchmark, on a model too small to say anything about speed."""
 
-from __future__ import annotations
+import copy
 
 import pytest
+import torch
 
-from benchmarks.generation import QUESTIONS, measure
-from tests.conftest import TL3, tiny_hf
+from benchmarks import generation
+from benchmarks.setting import Setting
+from tests.conftest import TL3
+from workbench.models.plain import plain_of
+
+pytestmark = pytest.mark.skipif(TL3, reason="the benchmarks are of a wrapped Hugging Face model")
 
 
-@pytest.mark.skipif(TL3, reason="the benchmarks run on TransformerLens 4")
-def test_a_record_for_each_with_the_ratios_of_its_rounds(tiny):
-    theirs, ours = measure(tiny, tiny_hf("llama"), repeats=3, new_tokens=2, layer=1)
-    assert theirs["ratios"] == [1.0, 1.0, 1.0]
-    assert ours["ratio"] == sorted(ours["ratios"])[1] > 0
-    for record in (theirs, ours):
-        rate = len(QUESTIONS) * 2 / record["seconds"]
-        assert record["tokens_per_second"] == pytest.approx(rate)
+def test_rows_for_each_and_the_ratio_of_its_rounds(tiny, monkeypatch):
+    monkeypatch.setattr(generation, "QUESTIONS", ["w1 w2", "w3"])
+    monkeypatch.setattr(generation, "LAYER", 1)
+    hf_model = copy.deepcopy(plain_of(tiny).hf_model)
+    setting = Setting({"float32": tiny}, hf_model, None, (), quick=True)
+    plain, steered, ratio = generation.measure(setting)
+    assert plain.unit == steered.unit == "tokens/s"
+    assert len(plain.data["seconds"]) == 2
+    assert ratio.bound == 0.97
+    assert ratio.value > 0
+    assert torch.tensor(plain.data["seconds"]).gt(0).all()
