@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from workbench.models.hooked import HookedModel, device_of, every_module, logits, n_layers
+from workbench.models.norms import with_faster_norms
 
 # The largest difference of two logits that are the same but for rounding, relative to the largest.
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
@@ -57,6 +58,7 @@ def sharing_copy(hf_model: PreTrainedModel) -> PreTrainedModel:
 
 def keep_plain(model: HookedModel, hf_model: PreTrainedModel) -> None:
     """Remember `hf_model`, a sharing copy, as the plain model behind the bridge `model`."""
+    with_faster_norms(hf_model)
     parts = model.adapter.component_mapping  # type: ignore[attr-defined]
     blocks, norm, unembed = (
         hf_model.get_submodule(parts[role].name) for role in ("blocks", "ln_final", "unembed")
