@@ -30,7 +30,7 @@ class RMSNorm(nn.Module):
         self.epsilon, self.offset = epsilon, offset
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        weight: Tensor = self.original.weight
+        weight: Tensor = self.original.weight  # type: ignore[assignment]
         plain = x.dtype == weight.dtype == torch.float32 and not weight.requires_grad
         if not (plain and x.requires_grad and torch.is_grad_enabled()):
             return self.original(x)
@@ -46,7 +46,7 @@ class _Normed(torch.autograd.Function):
         return normed * weight
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         normed, rate, weight = ctx.saved_tensors
         by_normed = gradient * weight
         along = (by_normed * normed).mean(-1, keepdim=True).neg_()
