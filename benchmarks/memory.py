@@ -2,8 +2,8 @@
 
 Two readings of "idle" are possible. Weights are mapped from their file, and just after loading few
 of them have been read: what a call then adds counts the weights that it reads. After one pass over
-a few tokens all of them are in memory, and what a call adds is its own. The figures are the second;
-where there is a bound, the first stands beside it and has to keep it too. Linux only.
+a few tokens all of them are in memory, and what a call adds is its own. The figures and the bound
+are the second; where there is a bound, the first stands beside it, weights and all. Linux only.
 """
 
 from __future__ import annotations
@@ -57,11 +57,12 @@ def _rows(call: str, dtype: str, found: dict[str, Any], weights: int) -> list[Ro
     sampled = "" if found["exact"] else "; sampled"
     readings = {"peak": ("touched", "with all weights read")}
     if bound is not None:
-        readings["peak, stricter"] = ("loaded", "just after loading, with few of the weights read")
+        readings["peak, weights included"] = ("loaded", "before most of the weights were read")
     rows = []
     for name, (idle, when) in readings.items():
         above = found["peak"] - found[idle]
         how = f"the float32 weights ({weights / MB:.0f} MB): {above / MB:.0f} MB above idle {when}"
-        row = Row(NAME, f"{name}: {case}", above / weights, "x", bound, True, how + sampled, found)
+        own = bound if idle == "touched" else None
+        row = Row(NAME, f"{name}: {case}", above / weights, "x", own, True, how + sampled, found)
         rows.append(row)
     return rows
