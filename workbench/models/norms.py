@@ -28,6 +28,7 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.original = original
         self.epsilon, self.offset = epsilon, offset
+        self.train(original.training)
 
     def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
         weight: Tensor = self.original.weight  # type: ignore[assignment]
