@@ -42,6 +42,7 @@ CONTRACT = [
     "sweep_layers",
     "likely_completions",
     "reference_losses",
+    "load_public_set",
 ]
 
 

@@ -48,6 +48,7 @@ _ROOM_OF = {
     "reference_losses": "methods.one_shot",
     "sweep_layers": "methods.one_shot",
     "random_vector": "methods",
+    "load_public_set": "testbeds",
 }
 
 __all__ = ["__version__", *_ROOM_OF]
