@@ -92,6 +92,30 @@ def test_a_model_seen_replayed_is_run_up_to_the_last_layer_only(any_model, last)
         compare(any_model, rows, again, layer)
 
 
+def test_rows_that_join_later_equal_those_of_their_own_tail(any_model):
+    """Each is edited at the layer where it joins, and watched from there on."""
+    _, recording = recorded(any_model)
+    vector = torch.randn(any_model.cfg.d_model, generator=torch.Generator().manual_seed(0))
+    layers, order = [1, 1, 2, 3], [0, 1, 1, 0]
+
+    def edit(layer):
+        mine = torch.tensor([row for row, first in enumerate(layers) if first == layer])
+
+        def add(resid):
+            assert len(resid) == sum(first <= layer for first in layers)
+            return resid.index_copy(0, mine, resid[mine] + vector)
+
+        return add
+
+    passed = recording.tail(layers, order).run({layer: edit(layer) for layer in (1, 2, 3)}, (3,))
+    for place, (layer, row) in enumerate(zip(layers, order, strict=True)):
+        alone = recording.tail(layer, [row]).run({layer: lambda resid: resid + vector}, (3,))
+        torch.testing.assert_close(passed.stream[place], alone.stream[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            passed.watched[3][place], alone.watched[3][0], rtol=1e-4, atol=1e-4
+        )
+
+
 def test_separate_rows_equal_the_full_pass_bit_for_bit(any_model):
     """Where the batch has the same shape; by the bridge's own blocks, as the full pass runs."""
     handle = any_model.blocks[0].register_forward_hook(lambda module, args, out: None)

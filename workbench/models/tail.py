@@ -14,6 +14,7 @@ unembedding of the last stream, the full forward pass takes their place, with on
 from __future__ import annotations
 
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -123,19 +124,25 @@ class Recording:
         """Whether completions of one prompt are in one row."""
         return any(len(group) > 1 for group in self.branches.groups)
 
-    def tail(self, layer: int, order: Sequence[int]) -> Tail:
-        """Blocks `layer`.. on a batch of shared rows, which may repeat."""
+    def tail(self, layer: int | Sequence[int], order: Sequence[int]) -> Tail:
+        """Blocks `layer`.. on a batch of shared rows, which may repeat.
+
+        With a layer for each row, a row joins the batch at its own; they must not fall.
+        """
+        since = [layer] * len(order) if isinstance(layer, int) else list(layer)
         index = torch.tensor(order, device=self.tokens.device)
         if not self.replayed:
-            rows = self.branches.row[index, 0]
-            return Tail(self, layer, order=rows)
-        since, count = layer - self.first, len(self.branches.groups)
-        done: dict[Any, Any] = {}
-        calls = tuple(
-            (_taken(args, index, count, done), _taken(kwargs, index, count, done))
-            for args, kwargs in self.calls[since:]
-        )
-        return Tail(self, layer, calls=calls, stream=self.streams[since][index])
+            return Tail(self, since[0], order=self.branches.row[index, 0])
+        calls, joining, count = [], {}, len(self.branches.groups)
+        present, done = 0, {}  # type: ignore[var-annotated]
+        for at, (args, kwargs) in enumerate(self.calls[since[0] - self.first :], start=since[0]):
+            before, present = present, bisect_right(since, at)
+            if present > before:
+                joining[at] = self.streams[at - self.first][index[before:present]]
+                done = {}
+            rows = index[:present]
+            calls.append((_taken(args, rows, count, done), _taken(kwargs, rows, count, done)))
+        return Tail(self, since[0], calls=tuple(calls), joining=joining)
 
     def _with(self, calls: Sequence[Call]) -> Recording:
         """The recorded arguments, arranged on the shared rows."""
@@ -174,12 +181,15 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class Tail:
-    """Blocks `layer`.. on one batch of rows. Each run may edit the stream at any of them."""
+    """Blocks `layer`.. on one batch of rows. Each run may edit the stream at any of them.
+
+    `joining` are the rows that enter the batch at a layer, behind those that are there.
+    """
 
     recording: Recording
     layer: int
     calls: tuple[Call, ...] = ()
-    stream: Float[Tensor, "row pos d_model"] | None = None
+    joining: Mapping[int, Float[Tensor, "_row pos d_model"]] = field(default_factory=dict)
     order: Int[Tensor, " row"] | None = None
 
     def run(self, edits: Mapping[int, StreamEdit], watch: Sequence[int] = ()) -> Pass:
@@ -187,11 +197,13 @@ class Tail:
 
         The stream of `watch` one past the last layer is what the last block writes.
         """
-        if self.stream is None:
+        if not self.calls:
             return self._run_all(edits, watch)
-        stream, watched = self.stream, {}
+        stream, watched = self.joining[self.layer], {}
         last = n_layers(self.recording.model)
         for layer, (args, kwargs) in enumerate(self.calls, start=self.layer):
+            if layer in self.joining and layer > self.layer:
+                stream = torch.cat([stream, self.joining[layer]])
             if layer in edits:
                 stream = edits[layer](stream)
             if layer in watch:

@@ -61,6 +61,24 @@ def test_small_packs_equal_a_large_one_and_repeat_to_the_bit(tiny, sizes):
     assert small[0][0].vector.provenance.results["token_budget"] == 30
 
 
+def test_jobs_of_all_layers_share_a_pass_and_differ_from_nobody_alone(any_model, sizes):
+    """Rows join at their own layer; one job reads a stream that another has not joined yet."""
+    change = wb.LargestChange(target_layer=2)
+    jobs = [
+        wb.OneShotJob([PROMOTED], 3, steps=3, seed=1),
+        wb.OneShotJob([MIXED], 1, steps=3, seed=2, change=change, max_norm=2.0),
+        wb.OneShotJob([PROMOTED], 2, steps=3, optimizer="lbfgs", seed=3),
+        wb.OneShotJob([MIXED], (1, 3), steps=3, seed=4),
+    ]
+    together = wb.optimize_batch(any_model, jobs, progress=False)
+    assert max(sizes) >= len(jobs)
+    alone = [wb.optimize_batch(any_model, [job], progress=False)[0] for job in jobs]
+    assert close(together, alone)
+    for one, other in zip(together, alone, strict=True):
+        for a, b in zip(one.vectors, other.vectors, strict=True):
+            torch.testing.assert_close(a.values, b.values, rtol=2e-2, atol=2e-3)
+
+
 @pytest.mark.tl3
 @pytest.mark.parametrize(
     "error",
@@ -114,13 +132,13 @@ def test_ctrl_c_returns_what_is_finished_and_the_best_of_what_is_not(tiny):
             raise KeyboardInterrupt
 
     with pytest.warns(UserWarning, match="interrupted"):
-        runs = wb.optimize_batch(tiny, jobs, progress=False, callback=interrupt)
+        runs = wb.optimize_batch(tiny, jobs, progress=False, callback=interrupt, token_budget=1)
     assert [run.label for run in runs] == ["1", "2"]
     assert [run.stopped for run in runs] == ["steps", "interrupted"]
     assert runs[1].loss == min([*runs[1].losses, runs[1].last_loss])
     assert len(runs[1].losses) == 2
     with pytest.raises(KeyboardInterrupt):
-        wb.optimize_batch(tiny, jobs, progress=False, callback=_at_once)
+        wb.optimize_batch(tiny, jobs, progress=False, callback=_at_once, token_budget=1)
 
 
 def _at_once(descent):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import itemgetter
 
 import psutil
 import torch
@@ -61,9 +62,13 @@ class Engine:
         return float(stream[real].float().norm(dim=-1).median())
 
     def answer(self, asked: Sequence[tuple[int, Request]]) -> list[Answer]:
-        """Evaluate requests of jobs, each named by its number, as many together as fit."""
+        """Evaluate requests of jobs, each named by its number, as many together as fit.
+
+        Early layers go first: rows of later ones join the batch at theirs.
+        """
+        order = sorted(range(len(asked)), key=lambda at: min(self.jobs[asked[at][0]].layers))
+        waiting = [asked[at] for at in order]
         answers: list[Answer] = []
-        waiting = list(asked)
         while waiting:
             count = self._how_many(waiting)
             try:
@@ -74,16 +79,12 @@ class Engine:
                 self.budget = max(1, self._tokens(waiting[:count]) // 2)
                 continue
             waiting = waiting[count:]
-        return answers
+        return [answer for _, answer in sorted(zip(order, answers, strict=True), key=itemgetter(0))]
 
     def _how_many(self, waiting: Sequence[tuple[int, Request]]) -> int:
-        """How many go into the next pass: those of one layer, within the budget, at least one."""
-        first = min(self.jobs[waiting[0][0]].layers)
-        count = 0
-        for number, _ in waiting:
-            fits = self._tokens(waiting[: count + 1]) <= self.budget
-            if min(self.jobs[number].layers) != first or not (fits or count == 0):
-                break
+        """How many go into the next pass: those within the budget, at least one."""
+        count = 1
+        while count < len(waiting) and self._tokens(waiting[: count + 1]) <= self.budget:
             count += 1
         return count
 
@@ -106,7 +107,7 @@ class Engine:
             for _, request in asked
         ]
         with torch.set_grad_enabled(any(request.gradient for _, request in asked)):
-            passed = batch.tail.run(batch.edits(parts), batch.watched)
+            passed = batch.tail.run(batch.edits(parts), tuple(batch.clean))
             losses = batch.losses(passed)
             objectives = [
                 request.objective(each, batch.seen(i, losses, passed))
@@ -138,7 +139,7 @@ class _Batch:
     rows: tuple[Int[Tensor, " _row"], ...]
     readings: Readings
     owner: Int[Tensor, " token"]
-    watched: tuple[int, ...]
+    watched: tuple[tuple[int, ...], ...]
     clean: dict[int, Tensor]
 
     @classmethod
@@ -148,8 +149,10 @@ class _Batch:
             for number, rows in key
         ]
         jobs = [engine.jobs[number] for number, _ in key]
-        order = [at for texts in chosen for at in texts.shared]
-        tail = engine.recording.tail(min(layer for job in jobs for layer in job.layers), order)
+        tail = engine.recording.tail(
+            [min(job.layers) for job, t in zip(jobs, chosen, strict=True) for _ in t.shared],
+            [at for texts in chosen for at in texts.shared],
+        )
         ends = torch.tensor([len(texts.shared) for texts in chosen]).cumsum(0).tolist()
         device = device_of(engine.model)
         rows = tuple(
@@ -158,7 +161,7 @@ class _Batch:
         )
         counts = [len(texts.lengths) for texts in chosen]
         offsets = [sum(counts[:i]) for i in range(len(counts))]
-        layers = tuple(sorted({layer for each in watched for layer in each}))
+        layers = sorted({layer for each in watched for layer in each})
         clean = tail.run({}, layers).watched if layers else {}
         return cls(
             tail=tail,
@@ -169,7 +172,7 @@ class _Batch:
                 [texts.readings for texts in chosen], [int(own[0]) for own in rows]
             ),
             owner=torch.cat([t.completion + o for t, o in zip(chosen, offsets, strict=True)]),
-            watched=layers,
+            watched=tuple(watched),
             clean={layer: stream.detach() for layer, stream in clean.items()},
         )
 
@@ -185,8 +188,8 @@ class _Batch:
         return Seen(
             losses=losses[number],
             texts=texts,
-            streams={layer: passed.watched[layer][rows] for layer in self.watched},
-            clean={layer: self.clean[layer][rows] for layer in self.watched},
+            streams={layer: passed.watched[layer][rows] for layer in self.watched[number]},
+            clean={layer: self.clean[layer][rows] for layer in self.watched[number]},
             real=branches.branch[list(texts.shared)] >= -1,
         )
 

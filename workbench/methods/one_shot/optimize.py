@@ -1,7 +1,8 @@
 """Gradient descent on a single example: one vector, or many at once.
 
-Jobs are run in packs: those of one first layer, as many as fill one pass of the engine. Each step
-of a pack is one forward and one backward pass over the later blocks. Jobs that are done leave.
+Jobs are run in packs, by layer, as many as fill one pass of the engine. Each step of a pack is one
+forward and one backward pass over the later blocks, which each job joins at its own first layer.
+Jobs that are done leave.
 """
 
 from __future__ import annotations
@@ -104,19 +105,14 @@ def optimize_batch(
 
 
 def _packs(engine: Engine, budget: int) -> Iterator[list[int]]:
-    """Jobs by first layer, in their order, as many together as one pass holds."""
-    by_layer: dict[int, list[int]] = {}
-    for number, job in enumerate(engine.jobs):
-        by_layer.setdefault(min(job.layers), []).append(number)
-    for numbers in by_layer.values():
-        pack: list[int] = []
-        for number in numbers:
-            tokens = sum(engine.texts[i].tokens for i in [*pack, number])
-            if pack and tokens > budget:
-                yield pack
-                pack = []
-            pack.append(number)
-        yield pack
+    """Jobs by first layer, then in their order, as many together as one pass holds."""
+    pack: list[int] = []
+    for number in sorted(range(len(engine.jobs)), key=lambda at: min(engine.jobs[at].layers)):
+        if pack and sum(engine.texts[i].tokens for i in [*pack, number]) > budget:
+            yield pack
+            pack = []
+        pack.append(number)
+    yield pack
 
 
 def _descend(engine: Engine, descents: dict[int, Descent], bar: tqdm) -> None:
