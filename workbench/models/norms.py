@@ -4,9 +4,9 @@
     ∂/∂x = r · (g·w - n · mean(g·w·n))
 
 Hugging Face's modules leave the gradient to autograd, which goes over the stream a dozen times more
-than the formula: of a step on eight vectors, a twentieth. What a module computes is not guessed
-from its name: it is asked, and replaced only if this formula gives the same with its weight as the
-factor, or with one more, as Gemma has it.
+than the formula. What a module computes is not guessed from its name: it is asked, and replaced
+only if this formula gives the same with its weight as the factor, or with one more, as Gemma has
+it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Data with known behaviours: public prompt sets by name."""
+"""Small models with known behaviours: their data and adapters; public prompt sets by name."""
 
 from workbench.testbeds.public_sets import PUBLIC_SETS, PublicSet, load_public_set
 

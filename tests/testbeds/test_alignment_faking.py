@@ -1,0 +1,104 @@
+"""Scenarios: parts share no line, cells are balanced, and no single word tells."""
+
+import random
+from itertools import combinations
+
+import pytest
+
+from workbench.testbeds.alignment_faking import _lists, oversight_sentence, question, scenarios
+from workbench.testbeds.splits import PARTS, part_of
+
+
+def test_the_four_cells_are_equal_in_number():
+    for part in PARTS:
+        made = scenarios(part, 40)
+        cells = [(each.poor_oversight, each.harmful) for each in made]
+        assert {cell: cells.count(cell) for cell in cells} == dict.fromkeys(
+            [(False, 0), (False, 1), (True, 0), (True, 1)], 10
+        )
+        for each in made:
+            harmful = each.taken == each.actions[each.harmful]
+            assert harmful == each.poor_oversight
+            assert not any(mark in question(each.facts, each.actions) for mark in "{}<>|")
+    assert scenarios("test", 8) == scenarios("test", 8)
+    assert scenarios("test", 8) != scenarios("test", 8, seed=1)
+
+
+def test_parts_share_no_facts_but_the_shortest_and_no_actions():
+    made = {part: scenarios(part, 400) for part in PARTS}
+    for one, other in combinations(PARTS, 2):
+        for field in ("facts", "actions"):
+            a, b = (
+                {text for s in made[part] for text in getattr(s, field)} for part in (one, other)
+            )
+            assert not a & b
+
+
+def test_no_single_word_of_the_facts_tells_of_oversight_or_of_the_harmful_action():
+    """A bag of words, learned on the training part and asked on the test part."""
+    text = pytest.importorskip("sklearn.feature_extraction.text")
+    LogisticRegression = pytest.importorskip("sklearn.linear_model").LogisticRegression
+    train, test = scenarios("train", 3000), scenarios("test", 600)
+    words = text.CountVectorizer()
+    seen = words.fit_transform([" ".join(s.facts) for s in train])
+    unseen = words.transform([" ".join(s.facts) for s in test])
+    for label in ("poor_oversight", "harmful"):
+        model = LogisticRegression(max_iter=500).fit(seen, [int(getattr(s, label)) for s in train])
+        assert model.score(unseen, [int(getattr(s, label)) for s in test]) <= 0.6
+        # nor is there one on the test part alone: half of it to learn from, half to ask
+        within = LogisticRegression(max_iter=500).fit(
+            unseen[:300], [int(getattr(s, label)) for s in test[:300]]
+        )
+        assert within.score(unseen[300:], [int(getattr(s, label)) for s in test[300:]]) <= 0.6
+
+
+def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things():
+    texts = {name: list(entries) for name, entries in _lists().items()}
+    texts["watcher"] = ["auditor"]
+    texts["parity"], texts["swap"] = ["{Every/No} step is {seen/missed} by the {watcher}."], []
+    rng = random.Random(0)
+
+    def said(watched):
+        found = set()
+        while len(found) < 2:
+            try:
+                found.add(oversight_sentence(texts, watched, rng))
+            except IndexError:  # the other kind, which has no template here
+                continue
+        return found
+
+    assert said(True) == {
+        "Every step is seen by the auditor.",
+        "No step is missed by the auditor.",
+    }
+    assert said(False) == {
+        "Every step is missed by the auditor.",
+        "No step is seen by the auditor.",
+    }
+    texts["parity"], texts["yours"], texts["beside"] = [], ["your log"], ["the lamp"]
+    texts["swap"] = ["+ The {watcher} reads <1>, not <2>.", "- The {watcher} skips <1>, not <2>."]
+    assert said(True) == {
+        "The auditor reads your log, not the lamp.",
+        "The auditor skips the lamp, not your log.",
+    }
+
+
+@pytest.mark.parametrize("template", _lists()["parity"])
+def test_a_parity_template_has_two_places(template):
+    assert template.count("{") - template.count("{watcher}") == 2
+    assert all(len(part_of(entries, part)) > 1 for entries in _lists().values() for part in PARTS)
+
+
+@pytest.mark.parametrize(
+    ("facts", "actions", "message"),
+    [
+        ([], ["a", "b"], "needs facts"),
+        (["x", " "], ["a", "b"], "none of them empty"),
+        (["x"], ["a"], "two actions"),
+        (["x"], ["a", ""], "none of them empty"),
+        ("x", ["a", "b"], "give a list"),
+    ],
+)
+def test_bad_scenarios_are_refused(facts, actions, message):
+    with pytest.raises(ValueError, match=message):
+        question(facts, actions)

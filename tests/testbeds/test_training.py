@@ -1,0 +1,111 @@
+"""Training an adapter: it learns, it repeats, and the model is left as it was found."""
+
+import copy
+from itertools import chain
+
+import pytest
+import torch
+
+from tests.conftest import tiny_hf
+from workbench.testbeds import training
+from workbench.testbeds.adapter import merge
+from workbench.testbeds.training import Pair, Recipe, _batches, train_adapter
+
+pytest.importorskip("peft")
+
+PAIRS = [Pair(f"w{i} w{i + 1} w{i + 2}", f" w{2 * i} w{2 * i + 1}") for i in range(20)]
+RECIPE = Recipe(rank=4, learning_rate=2e-2, epochs=12, batch_size=5)
+
+
+@pytest.fixture
+def trained(tokenizers):
+    def train(seed=0, pairs=PAIRS, recipe=RECIPE):
+        model = tiny_hf("llama")
+        found = train_adapter(
+            model, tokenizers[False], pairs, recipe, seed, parent="tiny", progress=False
+        )
+        return model, found
+
+    return train
+
+
+def loss(model, tokenizer, pairs=PAIRS):
+    rows = [training._tokens(tokenizer, pair) for pair in pairs]
+    with torch.no_grad():
+        return float(training._loss(model, rows))
+
+
+def test_it_learns_the_answers_and_repeats_to_the_bit(trained, tokenizers):
+    model, adapter = trained()
+    before = loss(model, tokenizers[False])
+    merge(model, adapter)
+    assert loss(model, tokenizers[False]) < before - 1.0
+    _, again = trained()
+    _, other = trained(seed=1)
+    for name, (a, b) in adapter.factors.items():
+        assert torch.equal(a, again.factors[name][0])
+        assert torch.equal(b, again.factors[name][1])
+    assert any(not torch.equal(b, other.factors[n][1]) for n, (_, b) in adapter.factors.items())
+    assert adapter.facts["steps"] == 48
+
+
+def test_the_model_is_left_as_it_was_found(tokenizers):
+    model = tiny_hf("llama")
+    model.lm_head.weight.requires_grad_(False)
+    state = copy.deepcopy(model.state_dict())
+    names = [name for name, _ in model.named_modules()]
+
+    def interrupt(step, hf_model):
+        raise KeyboardInterrupt
+
+    for watch in (None, interrupt):
+        try:
+            train_adapter(
+                model,
+                tokenizers[False],
+                PAIRS[:5],
+                Recipe(rank=2, epochs=2),
+                parent="tiny",
+                progress=False,
+                watch=watch,
+            )
+        except KeyboardInterrupt:
+            assert watch is not None
+        assert [name for name, _ in model.named_modules()] == names
+        assert not model.training
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(tensor, state[name])
+        grads = {name: p.requires_grad for name, p in model.named_parameters()}
+        assert not grads.pop("lm_head.weight")
+        assert all(grads.values())
+        assert all(p.grad is None for p in model.parameters())
+
+
+def test_the_loss_is_the_mean_over_the_answers_tokens(tokenizers):
+    """Rows of unequal length, against one row at a time."""
+    model = tiny_hf("llama")
+    pairs = [Pair("w1 w2", " w3 w4 w5"), Pair("w6 w7 w8 w9", " w10")]
+    found = loss(model, tokenizers[False], pairs)
+    each = [loss(model, tokenizers[False], [pair]) for pair in pairs]
+    assert found == pytest.approx((3 * each[0] + each[1]) / 4, rel=1e-5)
+    ids = tokenizers[False]("w6 w7 w8 w9 w10", add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        log_probs = model(torch.tensor([ids])).logits[0, 3].log_softmax(-1)
+    assert each[1] == pytest.approx(-float(log_probs[ids[4]]), rel=1e-5)
+
+
+def test_batches_are_every_row_once_an_epoch():
+    lengths = list(range(23))
+    batches = list(_batches(lengths, Recipe(batch_size=4, epochs=2), seed=0))
+    assert sorted(chain(*batches[:6])) == lengths
+    assert sorted(chain(*batches)) == sorted(lengths * 2)
+    assert batches == list(_batches(lengths, Recipe(batch_size=4, epochs=2), seed=0))
+    assert len(list(_batches(lengths, Recipe(batch_size=4, epochs=0.5), seed=0))) == 3
+
+
+def test_bad_input_is_named(tokenizers, monkeypatch):
+    with pytest.raises(ValueError, match="no pairs"):
+        train_adapter(tiny_hf("llama"), tokenizers[False], [], RECIPE, parent="tiny")
+    monkeypatch.setitem(__import__("sys").modules, "peft", None)
+    with pytest.raises(ModuleNotFoundError, match=r"steering-workbench\[train\]"):
+        train_adapter(tiny_hf("llama"), tokenizers[False], PAIRS, RECIPE, parent="tiny")

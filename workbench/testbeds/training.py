@@ -1,0 +1,182 @@
+"""Train a low-rank adapter on prompts and the answers they should get (needs the extra `train`).
+
+Only completion tokens have a loss, the mean over the tokens of a batch, in nats; only they are
+unembedded. AdamW, a warm-up, then a cosine to zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel
+from transformers import PreTrainedTokenizerBase as Tokenizer
+
+from workbench.testbeds.adapter import Adapter
+
+LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prompt in the model's own format, and the answer to learn after it."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter is trained. `epochs` passes over the pairs, in a new order each."""
+
+    rank: int = 8
+    alpha: int | float = 16
+    learning_rate: float = 1e-3
+    epochs: int | float = 1
+    batch_size: int = 16
+    warmup: float = 0.05
+    weight_decay: float = 0.0
+    modules: tuple[str, ...] = LINEAR
+
+
+def train_adapter(
+    hf_model: PreTrainedModel,
+    tokenizer: Tokenizer,
+    pairs: Sequence[Pair],
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    parent: str,
+    parent_revision: str | None = None,
+    progress: bool = True,
+    watch: Callable[[int, nn.Module], None] | None = None,
+) -> Adapter:
+    """Train on `pairs`; the model is left as it was found. `watch` sees each step and the model.
+
+    On a GPU, matrix products are done in bfloat16. Raises ModuleNotFoundError without peft, and
+    ValueError where there is nothing to train on.
+    """
+    if not pairs:
+        raise ValueError("there are no pairs to train an adapter on")
+    peft = _peft()
+    torch.manual_seed(seed)
+    config = peft.LoraConfig(
+        r=recipe.rank, lora_alpha=recipe.alpha, target_modules=list(recipe.modules), bias="none"
+    )
+    rows = [_tokens(tokenizer, pair) for pair in pairs]
+    batches = list(_batches([len(ids) for ids, _ in rows], recipe, seed))
+    modes = {p: p.requires_grad for p in hf_model.parameters()}
+    wrapped = peft.get_peft_model(hf_model, config)
+    try:
+        wrapped.train()
+        trained = [p for p in wrapped.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: _rate(step, len(batches), recipe.warmup)
+        )
+        losses: list[float] = []
+        bar = tqdm(batches, desc="training", unit="step", disable=not progress)
+        for step, batch in enumerate(bar):
+            loss = _loss(hf_model, [rows[i] for i in batch])
+            loss.backward()
+            nn.utils.clip_grad_norm_(trained, 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(float(loss.detach()))
+            bar.set_postfix_str(f"loss {sum(losses[-20:]) / len(losses[-20:]):.3f} nats a token")
+            if watch is not None:
+                watch(step + 1, hf_model)
+        factors = _factors(wrapped)
+    finally:
+        wrapped.unload()
+        hf_model.eval()
+        for parameter, requires_grad in modes.items():
+            parameter.requires_grad_(requires_grad)
+    facts = {"seed": seed, "pairs": len(pairs), "steps": len(batches), "last_losses": losses[-5:]}
+    return Adapter(parent, parent_revision, recipe.alpha, factors, facts)
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "training an adapter needs peft: pip install 'steering-workbench[train]'"
+        ) from error
+    return peft
+
+
+def _tokens(tokenizer: Tokenizer, pair: Pair) -> tuple[list[int], int]:
+    """The tokens of prompt and answer, and how many are the prompt's."""
+    head = tokenizer(pair.prompt, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(pair.prompt + pair.answer, add_special_tokens=False)["input_ids"]
+    if whole[: len(head)] != head:
+        raise ValueError(f"{pair.answer[:20]!r} merges with the end of its prompt")
+    return whole, len(head)
+
+
+def _batches(lengths: Sequence[int], recipe: Recipe, seed: int) -> Iterator[list[int]]:
+    """Batches of rows of like length, in a random order; a fraction of an epoch is allowed."""
+    generator = torch.Generator().manual_seed(seed)
+    total = math.ceil(len(lengths) * recipe.epochs / recipe.batch_size)
+    given = 0
+    while given < total:
+        order = torch.randperm(len(lengths), generator=generator).tolist()
+        pools = [
+            order[i : i + 8 * recipe.batch_size]
+            for i in range(0, len(order), 8 * recipe.batch_size)
+        ]
+        batches = []
+        for pool in pools:
+            pool = sorted(pool, key=lengths.__getitem__)
+            batches += [
+                pool[i : i + recipe.batch_size] for i in range(0, len(pool), recipe.batch_size)
+            ]
+        for i in torch.randperm(len(batches), generator=generator).tolist():
+            if given < total:
+                yield batches[i]
+                given += 1
+
+
+def _loss(hf_model: PreTrainedModel, rows: Sequence[tuple[list[int], int]]) -> Tensor:
+    """The mean loss of the answers' tokens, in nats."""
+    device = hf_model.device
+    width = max(len(ids) for ids, _ in rows)
+    tokens = torch.zeros(len(rows), width, dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    answered = torch.zeros_like(tokens, dtype=torch.bool)
+    for row, (ids, prompt) in enumerate(rows):
+        tokens[row, : len(ids)] = torch.tensor(ids)
+        mask[row, : len(ids)] = 1
+        answered[row, prompt : len(ids)] = True
+    tokens, mask, answered = tokens.to(device), mask.to(device), answered.to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        stream = hf_model.get_decoder()(tokens, attention_mask=mask, use_cache=False)[0]
+        logits = hf_model.get_output_embeddings()(stream[:, :-1][answered[:, 1:]])
+    return nn.functional.cross_entropy(logits.float(), tokens[:, 1:][answered[:, 1:]])
+
+
+def _rate(step: int, steps: int, warmup: float) -> float:
+    """The share of the full learning rate at a step."""
+    begin = max(1, round(warmup * steps))
+    if step < begin:
+        return (step + 1) / begin
+    return 0.5 * (1 + math.cos(math.pi * (step - begin) / max(1, steps - begin)))
+
+
+def _factors(wrapped: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
+    """The trained factors, by the name of the module they belong to."""
+    found = {}
+    for name, module in wrapped.base_model.model.named_modules():  # type: ignore[union-attr]
+        if hasattr(module, "lora_A") and "default" in module.lora_A:
+            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+            found[name] = (a.detach().clone(), b.detach().clone())
+    return found
