@@ -66,15 +66,18 @@ class Objective:
         return change.of(seen.streams[at], seen.clean[at], seen.real)
 
     def _imbalance(self, seen: Seen) -> Float[Tensor, ""]:
-        """How far apart the two groups' rows are in what changes at the tokens that predict."""
+        """How far apart the groups' examples are in what changes at the tokens that predict."""
         assert self.job.balance is not None
         change = (seen.streams[self.last] - seen.clean[self.last]).float()
-        read, rows = seen.texts.readings, len(change)
-        sums = change.new_zeros(rows, change.shape[-1])
-        sums = sums.index_add(0, read.row, change[read.row, read.column])
-        means = sums / read.row.bincount(minlength=rows)[:, None].clamp(min=1)
+        read, examples = seen.texts.readings, self.job.examples
+        owner = read.row.new_tensor(seen.texts.example)[read.row]
+        counts = owner.bincount(minlength=len(examples))
+        sums = change.new_zeros(len(examples), change.shape[-1])
+        sums = sums.index_add(0, owner, change[read.row, read.column])
+        means = sums / counts[:, None].clamp(min=1)
+        held = counts.tolist()
         first, second = (
-            means[[row for row, group in enumerate(seen.texts.group) if group == name]]
+            means[[i for i, each in enumerate(examples) if held[i] and each.group == name]]
             for name in self.job.balance.groups
         )
         return mmd(first, second) if len(first) and len(second) else means.new_zeros(())

@@ -25,8 +25,8 @@ Ids = tuple[list[int], list[int]]
 class JobTexts:
     """One job's rows: which of the recording's, with what sign, edited where, read where.
 
-    `mask` is None where every position is edited. `readings.row` counts the job's own rows, and
-    `completion` says whose loss each reading belongs to.
+    `mask` is None where every position is edited. `readings.row` counts the job's own rows,
+    `completion` says whose loss each reading belongs to, and `example` whose text each row holds.
     """
 
     shared: tuple[int, ...]
@@ -35,7 +35,7 @@ class JobTexts:
     readings: Readings
     completion: Int[Tensor, " token"]
     lengths: Float[Tensor, " completion"]
-    group: tuple[str | None, ...]
+    example: tuple[int, ...]
     width: int
 
     @property
@@ -65,7 +65,7 @@ class JobTexts:
             readings=Readings(row=place[read.row[order]], imitated=imitated, **chosen),
             completion=renumbered,
             lengths=self.lengths[kept],
-            group=tuple(self.group[row] for row in rows),
+            example=tuple(self.example[row] for row in rows),
         )
 
     def completions_of(self, rows: Sequence[int]) -> list[int]:
@@ -160,14 +160,14 @@ def _job_texts(
     branches, device = recording.branches, rows.batch.tokens.device
     shared: list[int] = []
     lengths: list[float] = []
-    signs, masks, spots, imitated, named = [], [], [], [], []
-    for example, members, groups, mask in by_example:
+    signs, masks, spots, imitated, owners = [], [], [], [], []
+    for number, (example, members, groups, mask) in enumerate(by_example):
         home: dict[int, int] = {}  # of each member: the job's row that holds it
         for group in groups if groups[0] in place else [(member,) for member in groups[0]]:
             at = place[group]
             home |= dict.fromkeys(group, len(shared))
             shared.append(at)
-            named.append(example.group)
+            owners.append(number)
             signs.append(-1.0 if example.negated else 1.0)
             if mask is not None:
                 real = branches.branch[at] >= -1
@@ -206,7 +206,7 @@ def _job_texts(
         ),
         completion=completion,
         lengths=torch.tensor(lengths, device=device),
-        group=tuple(named),
+        example=tuple(owners),
         width=branches.row.shape[1],
     )
 
