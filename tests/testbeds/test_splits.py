@@ -18,7 +18,17 @@ def test_parts_are_the_whole_and_do_not_overlap(count):
 
 
 @pytest.mark.parametrize(
-    "name", ["harmful", "harmless", "instructions", "refusals", "scenarios", "oversight", "people"]
+    "name",
+    [
+        "harmful",
+        "harmless",
+        "instructions",
+        "refusals",
+        "scenarios",
+        "oversight",
+        "people",
+        "retractions",
+    ],
 )
 def test_lists_have_sections_of_distinct_lines(name):
     sections = read_texts(name)
