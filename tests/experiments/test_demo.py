@@ -14,6 +14,7 @@ SETTINGS = DemoSettings(
     unseen=["w5", "w6 w7", "w8 <script>alert(1)</script>"],
     layer=1,
     other_layers=(0, 3, 99),
+    seeds=(1,),
     steps=4,
     scales=(-1.0, 0.5, 1.0),
     random_seeds=(0, 1),
@@ -31,7 +32,11 @@ def test_it_measures_every_condition_on_every_unseen_question(result):
     assert {a.begins.proportion.n for a in result.conditions.values()} == {3}
     assert list(result.dose) == [-1.0, 0.0, 0.5, 1.0]
     assert list(result.layers) == [0, 1, 3], "a layer that the model lacks is left out"
-    assert len(result.vectors) == 2
+    assert [vector.label for vector in result.vectors] == [
+        "question 1",
+        "question 2",
+        "question 1, seed 1",
+    ]
     assert result.table().shape == (5, 2)
     assert result.surprisal_sentence()
 
@@ -49,7 +54,7 @@ def test_it_writes_vectors_and_a_page_that_loads_nothing_and_runs_nothing(result
     text = page.read_text(encoding="utf-8")
     assert "<script>alert(1)</script>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
-    assert len(wb.VectorSet.load(tmp_path / "demo" / "vectors")) == 2 + 2
+    assert len(wb.VectorSet.load(tmp_path / "demo" / "vectors")) == 3 + 2
     assert demo_report(result).to_html().count("<figure") == 6
 
 

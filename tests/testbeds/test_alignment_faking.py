@@ -24,7 +24,7 @@ def test_the_four_cells_are_equal_in_number():
     assert scenarios("test", 8) != scenarios("test", 8, seed=1)
 
 
-def test_parts_share_no_facts_but_the_shortest_and_no_actions():
+def test_parts_share_no_facts_and_no_actions():
     made = {part: scenarios(part, 400) for part in PARTS}
     for one, other in combinations(PARTS, 2):
         for field in ("facts", "actions"):

@@ -52,6 +52,8 @@ def test_it_learns_the_answers_and_repeats_to_the_bit(trained, tokenizers):
 def test_the_model_is_left_as_it_was_found(tokenizers):
     model = tiny_hf("llama")
     model.lm_head.weight.requires_grad_(False)
+    model.model.layers[1].train()
+    modes = [module.training for module in model.modules()]
     state = copy.deepcopy(model.state_dict())
     names = [name for name, _ in model.named_modules()]
 
@@ -72,7 +74,7 @@ def test_the_model_is_left_as_it_was_found(tokenizers):
         except KeyboardInterrupt:
             assert watch is not None
         assert [name for name, _ in model.named_modules()] == names
-        assert not model.training
+        assert [module.training for module in model.modules()] == modes
         for name, tensor in model.state_dict().items():
             assert torch.equal(tensor, state[name])
         grads = {name: p.requires_grad for name, p in model.named_parameters()}

@@ -25,13 +25,18 @@ from workbench.steering import Add, Positions, SteeringVector, VectorSet, genera
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Everything the demo could do otherwise. The defaults are for the embedded model."""
+    """Everything the demo could do otherwise. The defaults are for the embedded model.
+
+    Vectors start down the steepest slope from zero, where chance has no part; `seeds` are further
+    vectors of the first question, from random starts.
+    """
 
     promoted: str = "I'm sorry for any confusion, but"
     training: Sequence[str] = TRAINING
     unseen: Sequence[str] = UNSEEN
     layer: int = 10
     other_layers: Sequence[int] = (4, 16, 22)
+    seeds: Sequence[int] = (1, 2)
     optimizer: Literal["adam", "lbfgs"] = "lbfgs"
     steps: int = 12
     coldness: float = 1.0
@@ -71,7 +76,7 @@ class DemoResult:
 
     @property
     def vectors(self) -> VectorSet:
-        """The vectors of one layer from several examples, the demo's own first."""
+        """The vectors of one layer from several examples and seeds, the demo's own first."""
         return VectorSet(run.vector for run in (self.run, *self.other_runs))
 
     def table(self) -> pd.DataFrame:
@@ -106,6 +111,7 @@ def run_demo(
     prompts = [chat(model, question) for question in settings.unseen]
     job = _jobs(model, settings)
     here = [job(question, settings.layer) for question in range(len(settings.training))]
+    here += [job(0, settings.layer, seed) for seed in settings.seeds]
     elsewhere = [job(0, layer) for layer in settings.other_layers if layer < n_layers(model)]
     runs = optimize_batch(model, here + elsewhere, progress=progress)
     (run, *other_runs), layer_runs = runs[: len(here)], runs[len(here) :]
@@ -144,10 +150,10 @@ def run_demo(
     )
 
 
-def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int], OneShotJob]:
-    """Makes the job of a training question and a layer."""
+def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[..., OneShotJob]:
+    """Makes the job of a training question and a layer, and of a seed where the start is random."""
 
-    def job(question: int, layer: int) -> OneShotJob:
+    def job(question: int, layer: int, seed: int | None = None) -> OneShotJob:
         prompt = chat(model, settings.training[question])
         return OneShotJob(
             [Example(prompt, promote=[settings.promoted])],
@@ -158,16 +164,19 @@ def _jobs(model: HookedModel, settings: DemoSettings) -> Callable[[int, int], On
             max_norm=settings.max_norm,
             target_loss=settings.target_loss,
             positions=settings.positions,
-            label=_label(question, layer, settings),
+            start="steepest" if seed is None else "random",
+            seed=seed or 0,
+            label=_label(question, layer, seed, settings),
         )
 
     return job
 
 
-def _label(question: int, layer: int, settings: DemoSettings) -> str:
+def _label(question: int, layer: int, seed: int | None, settings: DemoSettings) -> str:
     """A short name: figures have little room."""
     place = "" if layer == settings.layer else f", layer {layer}"
-    return f"question {question + 1}{place}"
+    start = "" if seed is None else f", seed {seed}"
+    return f"question {question + 1}{start}{place}"
 
 
 @dataclass(frozen=True)

@@ -95,14 +95,14 @@ def demo_report(result: DemoResult) -> Report:
     report.figure(
         draw_losses([run, *result.other_runs], target=settings.target_loss),
         "Loss in nats before each step of L-BFGS, for the demo's vector and those of other "
-        "questions at the same layer. They stop under the target: vectors that were optimized "
-        "further carried no better to other questions, and what follows the promoted words was "
-        "less readable.",
+        "questions and seeds at the same layer. They stop under the target: vectors that were "
+        "optimized further carried no better to other questions, and what follows the promoted "
+        "words was less readable.",
     )
     report.figure(
         draw_cosine_geometry(result.geometry),
-        "Cosines between vectors of one layer from several questions, against what two random "
-        "vectors of this width have.",
+        "Cosines between vectors of one layer from several questions and seeds, against what two "
+        "random vectors of this width have.",
     )
     report.figure(
         draw_vector_lens(result.lens),

@@ -70,9 +70,8 @@ def load_public_set(name: str, source: str | Path, file: str | None = None) -> p
 def _read(source: str | Path, file: str | None, public: PublicSet) -> pd.DataFrame:
     """The file as it is."""
     text = str(source)
-    away = "://" in text
-    if not away and not Path(text).exists():
-        text, away = _on_the_hub(text, file, public), True
+    if "://" not in text and not Path(text).exists():
+        text = _on_the_hub(text, file, public)
     suffix = Path(text.split("?")[0]).suffix.lower()
     if suffix not in READERS:
         raise ValueError(f"{text}: not a kind of file that is read here ({', '.join(READERS)}).")

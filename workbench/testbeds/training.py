@@ -64,14 +64,16 @@ def train_adapter(
     if not pairs:
         raise ValueError("there are no pairs to train an adapter on")
     peft = _peft()
-    torch.manual_seed(seed)
     config = peft.LoraConfig(
         r=recipe.rank, lora_alpha=recipe.alpha, target_modules=list(recipe.modules), bias="none"
     )
     rows = [_tokens(tokenizer, pair) for pair in pairs]
     batches = list(_batches([len(ids) for ids, _ in rows], recipe, seed))
-    modes = {p: p.requires_grad for p in hf_model.parameters()}
-    wrapped = peft.get_peft_model(hf_model, config)
+    asked = {p: p.requires_grad for p in hf_model.parameters()}
+    modes = {module: module.training for module in hf_model.modules()}
+    with torch.random.fork_rng():  # peft draws its first factors from the global stream
+        torch.manual_seed(seed)
+        wrapped = peft.get_peft_model(hf_model, config)
     try:
         wrapped.train()
         trained = [p for p in wrapped.parameters() if p.requires_grad]
@@ -97,8 +99,9 @@ def train_adapter(
         factors = _factors(wrapped)
     finally:
         wrapped.unload()
-        hf_model.eval()
-        for parameter, requires_grad in modes.items():
+        for module, training in modes.items():
+            module.training = training
+        for parameter, requires_grad in asked.items():
             parameter.requires_grad_(requires_grad)
     facts = {"seed": seed, "pairs": len(pairs), "steps": len(batches), "last_losses": losses[-5:]}
     return Adapter(parent, parent_revision, recipe.alpha, factors, facts)
