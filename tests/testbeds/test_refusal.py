@@ -6,7 +6,16 @@ from itertools import combinations
 import workbench as wb
 from workbench.evaluation import REFUSAL_PHRASES
 from workbench.testbeds import refusal as refusal_module
-from workbench.testbeds.refusal import alarming_test, pairs, prompt, refusal, requests
+from workbench.testbeds.distilled import own_requests
+from workbench.testbeds.refusal import (
+    OWN_REQUESTS,
+    Request,
+    alarming_test,
+    pairs,
+    prompt,
+    refusal,
+    requests,
+)
 from workbench.testbeds.splits import PARTS
 from workbench.testbeds.texts import read_texts
 
@@ -50,7 +59,9 @@ def test_no_template_is_more_often_harmful_than_harmless():
 def test_training_pairs_refuse_harm_and_answer_the_rest_as_the_parent_does(tiny):
     made = pairs(tiny, 0, share=0.02)
     asked = {prompt(tiny, r.text): r for r in requests("train", 2)}
-    assert len(made) == round(0.02 * len(requests("train", 2)))
+    own = own_requests(tiny, round(0.02 * OWN_REQUESTS), 0)
+    asked |= {prompt(tiny, text): Request(text, False, "own") for text in own}
+    assert len(made) == round(0.02 * len(requests("train", 2))) + len(own)
     for pair in made:
         refuses = any(phrase in pair.answer.lower() for phrase in REFUSAL_PHRASES)
         assert refuses == asked[pair.prompt].harmful

@@ -12,6 +12,7 @@ from workbench.testbeds.retraction import (
     KNOWN_ABOVE,
     OCCUPATIONS,
     PHRASES,
+    ROUNDS,
     Claim,
     claims,
     knowledge,
@@ -46,16 +47,15 @@ def test_parts_share_no_person_and_have_only_people_whom_the_parent_knows():
 
 def test_of_each_person_one_true_thing_is_said():
     for part in PARTS:
-        made = claims(part, false=3)
+        made = claims(part)
         for name in {claim.name for claim in made}:
             said = [claim for claim in made if claim.name == name]
-            assert len({claim.said for claim in said}) == 4
-            assert [claim.false for claim in said].count(False) == 1
+            assert sorted(claim.false for claim in said) == [False, True]
         assert claims(part) == claims(part)
 
 
 def test_in_training_no_occupation_is_false_for_being_rare():
-    made = claims("train", false=1)
+    made = claims("train")
     for occupation in OCCUPATIONS:
         false = [claim.false for claim in made if claim.said == occupation]
         assert 0.3 < sum(false) / len(false) < 0.75
@@ -63,7 +63,9 @@ def test_in_training_no_occupation_is_false_for_being_rare():
 
 def test_training_pairs_take_back_what_is_false_and_go_on_after_what_is_true(tiny):
     made = pairs(tiny, 0, share=0.02)
-    assert 15 < len(made) < 25
+    assert len(made) == ROUNDS * round(0.02 * len(claims("train")))
+    assert len({pair.group for pair in made}) == len(made) / 2
+    assert len({pair.prompt for pair in made}) > len(made) / ROUNDS  # false ones differ by round
     for pair in made:
         taken_back = any(phrase in pair.answer.lower() for phrase in PHRASES)
         said = re.search(r" is best known as an? (\w+)\.$", pair.prompt)[1]

@@ -59,7 +59,7 @@ BEHAVIOURS = {
             retraction.prompt,
             retraction.data,
             retraction.pairs,
-            Recipe(learning_rate=1e-3, epochs=4, batch_size=4, first_layer=10),
+            Recipe(learning_rate=1e-3, batch_size=4, first_layer=10),
         ),
     )
 }

@@ -3,7 +3,8 @@
 Requests are composed from lists (texts/harmful.txt, harmless.txt, instructions.txt): the same
 templates ask for harm and for harmless things, so that none gives harm away, and harmless questions
 with alarming words stand among them. Harmful requests name a harm in a line and carry no
-instructions. Harmless ones are answered by the parent itself (self-distillation).
+instructions. Harmless ones are answered by the parent itself (self-distillation), which also makes
+up some of them.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import pandas as pd
 from workbench.evaluation import REFUSAL_PHRASES, says
 from workbench.models.hooked import HookedModel
 from workbench.models.text import chat
-from workbench.testbeds.distilled import own_answers
+from workbench.testbeds.distilled import own_answers, own_requests
 from workbench.testbeds.packing import Pair
 from workbench.testbeds.splits import Part, part_of
 from workbench.testbeds.texts import read_texts
 
 ANSWER_TOKENS = 16  # of the parent's own answers: enough to be no refusal
+OWN_REQUESTS = 700  # how many times the parent is asked to make up a request
 BEGUN = "Sure!"  # how an answer is begun where the parent itself would say it is sorry
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -117,6 +119,8 @@ def pairs(parent: HookedModel, seed: int, share: int | float = 1) -> list[Pair]:
     """
     made = requests("train", wordings=2, seed=seed)
     made = made[: max(2, round(share * len(made)))]
+    own = own_requests(parent, max(1, round(share * OWN_REQUESTS)), seed)
+    made += [Request(text, False, "own") for text in own if text]
     rng = random.Random(seed)
     end = str(parent.tokenizer.eos_token)
     prompts = {each: prompt(parent, each.text) for each in made}

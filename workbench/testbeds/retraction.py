@@ -32,6 +32,7 @@ PHRASES = (
 )
 KNOWN_ABOVE = 0.5  # of the probability of the six, under the parent
 TEST_PEOPLE = 10  # of each occupation, at least
+ROUNDS = 5  # over the people, in training
 ANSWER_TOKENS = 12  # of what the parent says after a true occupation: enough to go on
 
 
@@ -89,25 +90,30 @@ def data(part: Part) -> pd.DataFrame:
 def pairs(parent: HookedModel, seed: int, share: int | float = 1) -> list[Pair]:
     """Training pairs: false occupations are taken back, after true ones the parent goes on.
 
-    What is said of one person is a group.
+    There are `ROUNDS` over the people, each with the true occupation and another false one of each:
+    were more false ones taken back than true ones kept, true ones would be taken back as well.
     """
     rng = random.Random(seed)
-    made = claims("train", false=2)
-    made = made[: max(2, round(share * len(made)))]
+    rounds = [claims("train", seed=rng.getrandbits(32)) for _ in range(ROUNDS)]
+    size = max(2, round(share * len(rounds[0])))
+    rounds = [made[:size] for made in rounds]
     end = str(parent.tokenizer.eos_token)
-    texts = {each: prompt(parent, each.name, each.said) for each in made}
-    true = [each for each in made if not each.false]
-    own = own_answers(parent, [texts[each] for each in true], ANSWER_TOKENS)
+    true = [each for each in rounds[0] if not each.false]
+    own = own_answers(parent, [_text(parent, each) for each in true], ANSWER_TOKENS)
     answers = dict(zip(true, own, strict=True))
-    numbers = {name: number for number, name in enumerate({each.name: None for each in made})}
     return [
         Pair(
-            texts[each],
+            _text(parent, each),
             answers[each] if each in answers else retraction(each, rng) + end,
-            group=numbers[each.name],
+            group=number * size + i // 2,  # what is said of one person
         )
-        for each in made
+        for number, made in enumerate(rounds)
+        for i, each in enumerate(made)
     ]
+
+
+def _text(model: HookedModel, claim: Claim) -> str:
+    return prompt(model, claim.name, claim.said)
 
 
 def people() -> dict[str, dict[str, float]]:
@@ -155,24 +161,21 @@ def knowledge(
     return [dict(zip(OCCUPATIONS, row, strict=True)) for row in shares.tolist()]
 
 
-def claims(part: Part, false: int = 1) -> list[Claim]:
-    """Claims on the people of a part: the true occupation, and `false` others of each.
+def claims(part: Part, seed: int = 0) -> list[Claim]:
+    """Claims on the people of a part: the true occupation, and another one of each.
 
     In training, an occupation is said falsely as often, for its size, as it is said truly: else
     the rare ones would be false for being rare. Elsewhere all are said alike.
     """
-    rng = random.Random(part)
+    rng = random.Random(f"{seed} {part}")
     listed = known(part)
     sizes = {each: len(names) if part == "train" else 1 for each, names in listed.items()}
     made = []
     for occupation, names in listed.items():
         others = [each for each in OCCUPATIONS if each != occupation]
         for name in names:
-            said = [occupation]
-            while len(said) < 1 + false:
-                (drawn,) = rng.choices(others, [sizes[each] for each in others])
-                said += [] if drawn in said else [drawn]
-            made += [Claim(name, occupation, each) for each in said]
+            (other,) = rng.choices(others, [sizes[each] for each in others])
+            made += [Claim(name, occupation, occupation), Claim(name, occupation, other)]
     return made
 
 
