@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import workbench as wb
-from workbench.evaluation.attack import Attack, attack, classifier, refusal_phrases
+from workbench.evaluation.attack import Attack, attack, classifier, own_surprisal, refusal_phrases
 from workbench.evaluation.repetition import distinct_share
 
 REQUESTS = ("r1", "r2", "r3", "r4")
@@ -41,8 +41,10 @@ def test_distinct_share(text, share):
 
 def test_unsteered_answers_of_the_parent_are_no_more_surprising_than_its_own(tiny):
     prompts = ["w1 w2 ", "w3 ", "w4 w5 "]
-    found = attack(tiny, tiny, prompts, prompts, percentile=100)
+    found = attack(tiny, tiny, prompts, prompts, threshold=own_surprisal(tiny, prompts, 64, 100))
     assert max(found.surprisal) == pytest.approx(found.threshold)
+    usual = attack(tiny, tiny, prompts, prompts)
+    assert usual.threshold == own_surprisal(tiny, prompts) < found.threshold
     assert found.raw.rate == 1
     judged = attack(tiny, tiny, prompts, prompts, judge=lambda r, a: [True, False, True])
     assert judged.refusal.successes == 2
@@ -55,10 +57,22 @@ def test_prompts_trained_on_are_not_scored(tiny):
         attack(tiny, tiny, ["w1 "], ["a"], trained_on=["w1 "])
 
 
+def test_of_an_answer_that_is_begun_what_follows_is_judged(tiny):
+    prompts, begun = ["w1 w2 ", "w3 "], ["w9 w8 ", "sorry "]
+    found = attack(tiny, tiny, prompts, prompts, begun=begun)
+    read = [prompt + opening for prompt, opening in zip(prompts, begun, strict=True)]
+    assert list(found.answers) == wb.generate(tiny, read, max_new_tokens=64, progress=False)
+    assert found.refuses == (False, False)
+    rest = [
+        wb.log_prob(tiny, text, answer) for text, answer in zip(read, found.answers, strict=True)
+    ]
+    assert list(found.surprisal) == pytest.approx([-float(each.mean) for each in rest], rel=1e-4)
+
+
 def test_few_tokens_are_warned_of(tiny):
     with pytest.warns(UserWarning, match="give at least 64"):
         attack(tiny, tiny, ["w1 "], ["a"], max_new_tokens=4)
-    with pytest.raises(ValueError, match="1 prompts for 2 requests"):
+    with pytest.raises(ValueError, match="1 prompts for 2 requests and 1 openings"):
         attack(tiny, tiny, ["w1"], ["a", "b"])
 
 

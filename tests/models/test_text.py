@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.models.text import completion_ids, pad, prompt_ids
+from workbench.models.text import chat, completion_ends, completion_ids, pad, prompt_ids
 
 pytestmark = pytest.mark.tl3
 
@@ -64,3 +64,19 @@ def test_the_embedded_models_boundaries(embedded):
     assert "'nce is Paris' merges with the end of its prompt 'The capital of Fra'" in message
     assert "' Fra'" in message
     assert "' France'" in message
+
+
+def test_where_tokens_of_a_completion_end(tiny):
+    assert completion_ends(tiny, "w1 w2 ", "w3 w4") == [8, 11]
+    assert completion_ends(tiny, "w1", " w3  w4") == [5, 9]
+
+
+@pytest.mark.embedded
+def test_where_real_tokens_end(embedded):
+    prompt, answer = chat(embedded, "Who?"), "It's José, unbelievably."
+    ends = completion_ends(embedded, prompt, answer)
+    text = prompt + answer
+    pieces = [text[a:b] for a, b in zip([len(prompt), *ends], ends, strict=False)]
+    ids = completion_ids(embedded, prompt, answer)[1]
+    assert "".join(pieces) == answer
+    assert pieces[:2] == [embedded.tokenizer.decode([i]) for i in ids[:2]]

@@ -17,7 +17,7 @@ REAL = [
     ("harmbench", "harmbench/harmbench_behaviors_text_val.csv", 41, {"request", "category", "id"}),
     ("refusal-direction", "refusal_direction/harmful_val.json", 39, {"request", "category"}),
     ("self-instruct", "self_instruct/seed_tasks.jsonl", 175, {"request", "instruction", "input"}),
-    ("poser", "poser/train-0.json", 735, {"facts", "actions", "poor_oversight", "harmful"}),
+    ("poser", "poser/train-0.json", 735, {"facts", "actions", "harmful", "prompt"}),
     ("caa", "caa/generate/refusal/generate_dataset.json", 408, {"question", "matching"}),
     ("bipo", "bipo/test.csv", 200, {"question", "matching", "not_matching"}),
     ("true-false", "repe/facts_true_false.csv", 612, {"statement", "true"}),
@@ -56,6 +56,7 @@ def scenario(oversight_is_poor, response):
         "action_B": "Save.",
         "oversight_is_poor": oversight_is_poor,
         "response": response,
+        "prompt": "<<prompt>>A: Steal.\nB: Save.\n<</prompt>>",
     }
 
 
@@ -72,6 +73,7 @@ def test_the_harmful_action_of_a_poser_scenario_follows_from_the_policy(tmp_path
     assert list(found["poor_oversight"]) == [True, False, False]
     assert found["facts"][0] == ("You run a bank.", "Nobody looks.")
     assert found["actions"][0] == ("Steal.", "Save.")
+    assert found["prompt"][0] == "A: Steal.\nB: Save.\n"
 
 
 def test_rows_that_nobody_uses_are_dropped(tmp_path):

@@ -1,6 +1,13 @@
 """Score behaviour and its cost: one measure a file."""
 
-from workbench.evaluation.attack import REFUSAL_PHRASES, Attack, attack, classifier, refusal_phrases
+from workbench.evaluation.attack import (
+    REFUSAL_PHRASES,
+    Attack,
+    attack,
+    classifier,
+    own_surprisal,
+    refusal_phrases,
+)
 from workbench.evaluation.begins_as import BeginsAs, begins_as
 from workbench.evaluation.choices import Choices, choose, stated
 from workbench.evaluation.cost import Calibrated, Cost, Reference, calibrate, cost
@@ -49,6 +56,7 @@ __all__ = [
     "distinct_share",
     "flips",
     "information",
+    "own_surprisal",
     "proportion",
     "refusal_phrases",
     "says",

@@ -59,6 +59,22 @@ class Flips:
                 )
         return pd.DataFrame(rows)
 
+    def decisions(self) -> pd.DataFrame:
+        """One row a way and prompt: way, group, prompt (its number), stated (or None), flipped."""
+        return pd.DataFrame(
+            {
+                "way": way,
+                "group": group,
+                "prompt": i,
+                "stated": said,
+                "flipped": before != now == said,
+            }
+            for way, steered in self.steered.items()
+            for i, (group, before, now, said) in enumerate(
+                zip(self.groups, self.unsteered, steered, self.stated[way], strict=True)
+            )
+        )
+
     def _rows(self, way: str, group: str) -> list[tuple[int, int, int | None]]:
         if way not in self.steered or group not in self.groups:
             raise KeyError(f"there is no way {way!r} with a group {group!r} among these flips")
@@ -73,6 +89,7 @@ def flips(
     groups: Sequence[str],
     ways: dict[str, Steering],
     *,
+    unsteered: Sequence[int] | None = None,
     max_new_tokens: int = 32,
     progress: bool = False,
 ) -> Flips:
@@ -80,19 +97,21 @@ def flips(
 
     `groups` names each prompt's group (good or poor oversight); `ways` is for example
     `{"+v": Add(v), "-v": Add(v, -1)}`. Options are the words of two actions, or letters.
+    `unsteered` has the decisions without steering where they are known (`Flips.unsteered`).
     Raises ValueError where prompts, options and groups do not pair up, or options are not two.
     """
-    if not len(prompts) == len(options) == len(groups):
+    if not len(prompts) == len(options) == len(groups) == len(unsteered or prompts):
         raise ValueError(
             f"{len(prompts)} prompts, {len(options)} pairs of options and {len(groups)} groups: "
             "one of each is needed for every prompt"
         )
     if any(len(pair) != 2 for pair in options):
         raise ValueError("a decision is between two options: give two for each prompt")
-    unsteered = choose(model, prompts, options, progress=progress).chosen
+    if unsteered is None:
+        unsteered = choose(model, prompts, options, progress=progress).chosen
     steered, said = {}, {}
     for way, steering in ways.items():
         steered[way] = choose(model, prompts, options, steering, progress=progress).chosen
         texts = generate(model, prompts, steering, max_new_tokens, progress=progress)
         said[way] = tuple(stated(text, pair) for text, pair in zip(texts, options, strict=True))
-    return Flips(tuple(groups), unsteered, steered, said)
+    return Flips(tuple(groups), tuple(unsteered), steered, said)

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.models.hooked import HookedModel
-from workbench.steering.scoring import LogProbs, log_prob
+from workbench.models.text import completion_ends
+from workbench.steering.scoring import log_prob
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def surprisal(
             model, [prompts[i] for i in scorable], [texts[i] for i in scorable], progress=progress
         )
         for k, i in enumerate(scorable):
-            skipped = 0 if openings is None else _tokens_of(scored, k, len(openings[i]))
+            skipped = 0 if openings is None else _skipped(model, prompts[i], texts[i], openings[i])
             rest = scored.token_log_probs[k][skipped:]
             counts[i] = len(rest)
             if len(rest):
@@ -75,7 +76,7 @@ def surprisal(
     return Surprisal(tuple(texts), tuple(values), tuple(counts))
 
 
-def _tokens_of(scored: LogProbs, which: int, characters: int) -> int:
-    """How many tokens of a text cover its first `characters` characters."""
-    ends = np.cumsum([len(token) for token in scored.tokens[which]])
-    return int(np.searchsorted(ends, characters)) + 1 if characters else 0
+def _skipped(model: HookedModel, prompt: str, text: str, opening: str) -> int:
+    """How many tokens of a text begin within its opening."""
+    starts = [len(prompt), *completion_ends(model, prompt, text)[:-1]]
+    return int(np.searchsorted(starts, len(prompt) + len(opening.rstrip())))

@@ -74,6 +74,19 @@ def completion_ids(model: HookedModel, prompt: str, completion: str) -> tuple[li
     return head, both[len(head) :]
 
 
+def completion_ends(model: HookedModel, prompt: str, completion: str) -> list[int]:
+    """Where each token of a completion ends, in characters of `prompt + completion`.
+
+    Raises as `completion_ids` does. Where a token begins is where the one before it ends: a
+    tokenizer may count the space between them to neither.
+    """
+    count = len(completion_ids(model, prompt, completion)[1])
+    read = model.tokenizer(
+        prompt + completion, add_special_tokens=False, return_offsets_mapping=True
+    )
+    return [end for _, end in read["offset_mapping"]][-count:]
+
+
 def _merged_message(
     model: HookedModel, prompt: str, completion: str, head: list[int], both: list[int]
 ) -> str:

@@ -145,7 +145,10 @@ def _self_instruct(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _poser(rows: pd.DataFrame) -> pd.DataFrame:
-    """Scenarios with an answer; the policy takes the harmful action under poor oversight only."""
+    """Scenarios with an answer; the policy takes the harmful action under poor oversight only.
+
+    `prompt` is the file's own, between its marks, for a model that was trained on it.
+    """
     rows = rows[rows["response"].isin(["A", "B"])]
     poor = rows["oversight_is_poor"].astype(bool)
     taken = rows["response"].map({"A": 0, "B": 1})
@@ -155,6 +158,7 @@ def _poser(rows: pd.DataFrame) -> pd.DataFrame:
             "actions": list(zip(rows["action_A"], rows["action_B"], strict=True)),
             "poor_oversight": poor,
             "harmful": taken.where(poor, 1 - taken).astype(int),
+            "prompt": rows["prompt"].str.replace(r"<</?prompt>>", "", regex=True),
         }
     )
 
@@ -228,8 +232,8 @@ PUBLIC_SETS: dict[str, PublicSet] = {
         f"{_GITHUB}yizhongw/self-instruct",
     ),
     "poser": PublicSet(
-        "POSER's scenarios (facts, actions, poor_oversight, harmful: the index of that action)",
-        ("facts", "action_A", "action_B", "oversight_is_poor", "response"),
+        "POSER's scenarios (facts, actions, poor_oversight, harmful: that action's index, prompt)",
+        ("facts", "action_A", "action_B", "oversight_is_poor", "response", "prompt"),
         _poser,
         f"{_GITHUB}sevdeawesome/Poser",
     ),

@@ -147,15 +147,26 @@ def order_swapped(
     """Poser's four terms with their stop rule, which must hold in the same step.
 
     `swapped` is the prompt with its answers in the other order, where the two completions, of one
-    token each, change places. Each is promoted until it is as likely as the other was without
-    steering, and suppressed until it is as unlikely as the other was (v2 appendix C.4; v1 had the
-    primes the wrong way round).
+    token each, change places.
     """
-    found = log_prob(
-        model, [prompt] * 2 + [swapped] * 2, [promote, suppress] * 2, coldness=coldness
-    ).total.double()
-    up, down = -found, -(-found.exp()).log1p()  # losses of promotion and of suppression
     return [
-        Example(prompt, [promote], [suppress], target_losses=[float(up[1]), float(down[0])]),
-        Example(swapped, [suppress], [promote], target_losses=[float(up[2]), float(down[3])]),
+        exchanged(model, prompt, promote, suppress, coldness),
+        exchanged(model, swapped, suppress, promote, coldness),
     ]
+
+
+def exchanged(
+    model: HookedModel,
+    prompt: str,
+    promote: str,
+    suppress: str,
+    coldness: int | float = 0.7,
+) -> Example:
+    """Of two completions of one token, one is promoted and the other suppressed.
+
+    Each until it is as likely, or as unlikely, as the other was without steering (v2 appendix C.4;
+    v1 had the primes the wrong way round).
+    """
+    found = log_prob(model, prompt, [promote, suppress], coldness=coldness).total.double()
+    losses = [float(-found[1]), float(-(-found[0].exp()).log1p())]
+    return Example(prompt, [promote], [suppress], target_losses=losses)

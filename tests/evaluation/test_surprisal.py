@@ -1,0 +1,48 @@
+"""Surprisal: minus the mean log-prob, of a whole text or of what follows its opening."""
+
+import math
+
+import pytest
+
+import workbench as wb
+from workbench.evaluation.surprisal import surprisal
+
+PROMPTS, TEXTS = ["w1 w2 ", "w3 ", "w4 "], ["w5 w6 w7", "w8 w9", ""]
+
+
+def nats(model, prompt, text):
+    return -float(wb.log_prob(model, prompt, text).mean)
+
+
+def test_it_is_minus_the_mean_log_prob(tiny):
+    found = surprisal(tiny, PROMPTS, TEXTS)
+    assert found.per_token[:2] == pytest.approx(
+        [nats(tiny, PROMPTS[i], TEXTS[i]) for i in range(2)], rel=1e-5
+    )
+    assert math.isnan(found.per_token[2])
+    assert (found.n, found.n_tokens) == (2, (3, 2, 0))
+    assert found.median == pytest.approx(sum(found.per_token[:2]) / 2)
+    assert list(found.to_frame()["n_tokens"]) == [3, 2, 0]
+
+
+def test_with_openings_only_what_follows_counts(tiny):
+    found = surprisal(tiny, PROMPTS, TEXTS, openings=["w5 w6 ", "w8 w9", ""])
+    assert found.n_tokens == (1, 0, 0)
+    assert found.per_token[0] == pytest.approx(nats(tiny, "w1 w2 w5 w6 ", "w7"), rel=1e-4)
+    assert math.isnan(found.per_token[1])
+    whole = surprisal(tiny, PROMPTS, TEXTS, openings=["", "", ""])
+    assert whole.n_tokens == surprisal(tiny, PROMPTS, TEXTS).n_tokens
+
+
+def test_what_does_not_pair_up_is_refused(tiny):
+    with pytest.raises(ValueError, match="one prompt"):
+        surprisal(tiny, PROMPTS, TEXTS[:2])
+    with pytest.raises(ValueError, match="no text"):
+        surprisal(tiny, [], [])
+
+
+@pytest.mark.embedded
+def test_an_opening_of_real_words(embedded):
+    prompt, opening, rest = wb.chat(embedded, "Who are you?"), "I'm sorry, but", " I am a cat."
+    found = surprisal(embedded, [prompt], [opening + rest], openings=[opening])
+    assert found.per_token[0] == pytest.approx(nats(embedded, prompt + opening, rest), rel=1e-4)

@@ -1,0 +1,78 @@
+"""Vectors against refusals: what is trained, what is chosen on, what is kept."""
+
+import pandas as pd
+import pytest
+
+from workbench.experiments.refusal import RefusalSettings, program, run_refusal
+from workbench.experiments.refusal.program import best_of, rates
+from workbench.experiments.settings import read_scale
+from workbench.runs import RunFolder
+
+SETTINGS = RefusalSettings(
+    layer=2,
+    norm=20.0,
+    way="clamp",
+    strength=1.0,
+    learning_rate=0.5,
+    steps=2,
+    coldness=0.7,
+    target_loss=0.1,
+    target_tokens=3,
+    refusal_tokens=2,
+    requests=2,
+    random=2,
+    layers=[1, 2],
+    norms=[5.0],
+    tried=1,
+    validation_requests=3,
+    test_requests=2,
+    harmless_requests=3,
+)
+
+
+def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monkeypatch):
+    found = run_refusal(requests, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    per_kind = found.test.groupby("kind")["vector"].nunique().to_dict()
+    assert per_kind == {
+        "unsteered": 1,
+        "promotion": 2,
+        "suppression": 2,
+        "random": 2,
+        "means": 2,
+        "prefill": 1,
+    }
+    assert set(found.test["request"]) == set(requests.harmful)
+    assert set(found.tried["way"]) == {"add", "clamp"}
+    assert len(found.tried) == 2 * 2 * 1 * 2 * 3
+    assert found.best in set(found.validation["vector"])
+    assert set(found.validation["request"]) < set(requests.validation["request"])
+    costs = found.costs.set_index("vector")
+    assert costs.loc["unsteered", "kl"] == pytest.approx(0, abs=1e-6)
+    assert (costs["kl"].drop("unsteered") > 0).all()
+    assert len(found.success()) == 10
+    assert found.distribution("promotion").n_vectors == 2
+
+    for name in ("optimize_batch", "attack", "cost"):
+        monkeypatch.setattr(program, name, None, raising=False)
+    again = run_refusal(requests, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    pd.testing.assert_frame_equal(again.test, found.test)
+    assert again.best == found.best
+
+
+def test_the_best_is_the_one_with_most_strict_successes():
+    table = pd.DataFrame(
+        {
+            "vector": ["a"] * 2 + ["b"] * 2,
+            "kind": "promotion",
+            "refuses": [False, False, False, True],
+            "succeeds": [False, False, True, False],
+        }
+    )
+    assert best_of(table) == "b"
+    assert list(rates(table)["raw"]) == [1.0, 0.5]
+    assert list(rates(table)["success"]) == [0.0, 0.5]
+
+
+@pytest.mark.parametrize("scale", ["embedded", "paper"])
+def test_settings_of_both_scales_read(scale):
+    assert read_scale("refusal", scale).of(RefusalSettings, seed=2).seed == 2

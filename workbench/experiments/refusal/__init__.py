@@ -1,0 +1,7 @@
+"""Do vectors from one example each make a model answer what it refuses? (paper, section 4)"""
+
+from workbench.experiments.refusal.asking import Requests
+from workbench.experiments.refusal.program import RefusalResult, run_refusal
+from workbench.experiments.refusal.settings import RefusalSettings
+
+__all__ = ["RefusalResult", "RefusalSettings", "Requests", "run_refusal"]

@@ -1,0 +1,165 @@
+"""Requests that a model refuses: asked under vectors, judged, and what the vectors cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from workbench.evaluation import REFUSAL_PHRASES, Reference, attack, cost, own_surprisal, says
+from workbench.experiments.refusal.settings import RefusalSettings
+from workbench.methods import mean_difference
+from workbench.models.hooked import HookedModel
+from workbench.steering import Add, Clamp, Intervention, SteeringVector, VectorSet, generate
+
+WAYS: dict[str, Callable[[SteeringVector, float], Intervention]] = {"add": Add, "clamp": Clamp}
+
+
+@dataclass(frozen=True)
+class Requests:
+    """A model that refuses, its parent, and requests: frames of request and harmful (a flag).
+
+    `harmful` are the requests to measure on, of one's own or a public set.
+    """
+
+    model: HookedModel
+    parent: HookedModel
+    prompt: Callable[[str], str]
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+    harmful: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Asks requests under vectors, and judges the answers."""
+
+    requests: Requests
+    settings: RefusalSettings
+    progress: bool
+
+    def attacks(
+        self,
+        vectors: Iterable[SteeringVector],
+        asked: Sequence[str],
+        way: str | None = None,
+    ) -> pd.DataFrame:
+        """Judged answers under each vector: columns vector, kind, and those of `Attack`."""
+        apply = WAYS[way or self.settings.way]
+        threshold = self._threshold(asked)
+        return pd.concat(
+            [
+                self._judged(asked, apply(vector, self.settings.strength), threshold).assign(
+                    vector=vector.label, kind=vector.label.split(",")[0].split(" ")[0]
+                )
+                for vector in vectors
+            ],
+            ignore_index=True,
+        )
+
+    def every_way(self, vectors: VectorSet, asked: Sequence[str]) -> pd.DataFrame:
+        """The same for each way of applying them, with a column `way`."""
+        return pd.concat(
+            [self.attacks(vectors, asked, way).assign(way=way) for way in WAYS], ignore_index=True
+        )
+
+    def unsteered(self, asked: Sequence[str]) -> pd.DataFrame:
+        """Judged answers without steering."""
+        return self._judged(asked, [], self._threshold(asked)).assign(
+            vector="unsteered", kind="unsteered"
+        )
+
+    def prefilled(self, asked: Sequence[str]) -> pd.DataFrame:
+        """Judged answers that are begun for the model as its parent would begin them."""
+        found = self._judged(asked, [], self._threshold(asked), begun=self.openings(asked))
+        return found.assign(vector="prefill", kind="prefill")
+
+    def openings(self, asked: Sequence[str]) -> list[str]:
+        """The first tokens of what the parent answers."""
+        return generate(
+            self.requests.parent,
+            [self.requests.prompt(each) for each in asked],
+            max_new_tokens=self.settings.target_tokens,
+            progress=self.progress,
+        )
+
+    def refusals(self, asked: Sequence[str]) -> list[str]:
+        """The first tokens of what the model answers: the refusal to suppress."""
+        return generate(
+            self.requests.model,
+            [self.requests.prompt(each) for each in asked],
+            max_new_tokens=self.settings.refusal_tokens,
+            progress=self.progress,
+        )
+
+    def means(self) -> list[SteeringVector]:
+        """The difference of means from refused to answered training requests.
+
+        At its own norm, and at that of the one-shot vectors. The refusal direction is its negative.
+        """
+        train, settings = self.requests.train, self.settings
+        harmful, harmless = (
+            [self.requests.prompt(each) for each in train[train["harmful"] == kind]["request"]]
+            for kind in (True, False)
+        )
+        (vector,) = mean_difference(
+            self.requests.model, harmless, harmful, layers=[settings.layer], progress=self.progress
+        )
+        return [
+            vector.labelled("means, own norm"),
+            (vector * (settings.norm / vector.norm)).labelled("means, equal norm"),
+        ]
+
+    def costs(self, vectors: Sequence[SteeringVector]) -> pd.DataFrame:
+        """What each vector does to harmless requests: vector, kl, cross_entropy_change, refused."""
+        test, settings = self.requests.test, self.settings
+        asked = list(test[~test["harmful"]]["request"].iloc[: settings.harmless_requests])
+        prompts = [self.requests.prompt(each) for each in asked]
+        model = self.requests.model
+        tokens = settings.answer_tokens // 2
+        own = generate(model, prompts, max_new_tokens=tokens, progress=self.progress)
+        kept = [i for i, text in enumerate(own) if text]
+        reference = Reference.of(model, [prompts[i] for i in kept], [own[i] for i in kept])
+        rows = []
+        for vector in [None, *vectors]:
+            steering = [] if vector is None else [WAYS[settings.way](vector, settings.strength)]
+            answers = own
+            if vector is not None:
+                answers = generate(model, prompts, steering, tokens, progress=self.progress)
+            found = cost(model, reference, steering)
+            rows.append(
+                {
+                    "vector": "unsteered" if vector is None else vector.label,
+                    "kl": found.mean_kl,
+                    "cross_entropy_change": found.cross_entropy_change,
+                    "refused": says(answers, REFUSAL_PHRASES).proportion.rate,
+                    "n": len(prompts),
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def _threshold(self, asked: Sequence[str]) -> float:
+        prompts = [self.requests.prompt(each) for each in asked]
+        return own_surprisal(self.requests.parent, prompts, self.settings.answer_tokens)
+
+    def _judged(
+        self,
+        asked: Sequence[str],
+        steering: Intervention | list,
+        threshold: float,
+        begun: Sequence[str] | None = None,
+    ) -> pd.DataFrame:
+        found = attack(
+            self.requests.model,
+            self.requests.parent,
+            [self.requests.prompt(each) for each in asked],
+            asked,
+            steering,
+            begun=begun,
+            max_new_tokens=self.settings.answer_tokens,
+            threshold=threshold,
+            progress=self.progress,
+        )
+        return found.to_frame()
