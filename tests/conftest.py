@@ -66,7 +66,16 @@ def tiny_hf(kind: str, seed: int = 0) -> torch.nn.Module:
     }
     configs = {
         "llama": lambda: tf.LlamaConfig(num_key_value_heads=2, **sizes, **common),
+        "qwen2": lambda: tf.Qwen2Config(num_key_value_heads=2, **sizes, **common),
         "qwen3": lambda: tf.Qwen3Config(num_key_value_heads=2, head_dim=8, **sizes, **common),
+        "gemma2": lambda: tf.Gemma2Config(
+            num_key_value_heads=2,
+            head_dim=8,
+            query_pre_attn_scalar=8,
+            sliding_window=8,
+            **sizes,
+            **common,
+        ),
         "gemma3": lambda: tf.Gemma3TextConfig(
             num_key_value_heads=2,
             head_dim=8,

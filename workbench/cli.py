@@ -153,6 +153,35 @@ def generate(
             typer.echo(f"  {name}: {made[i]}")
 
 
+@app.command()
+def experiment(
+    name: Annotated[
+        str, typer.Argument(help="poser, refusal, fictitious or emergent-misalignment.")
+    ],
+    scale: Annotated[str, typer.Option(help="embedded, or paper (the original models).")] = (
+        "embedded"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; one that was begun is gone on with.")
+    ] = None,
+    public: Annotated[
+        list[str],
+        typer.Option(help="A public set, NAME=PATH: harmbench, poser, poser-test; repeatable."),
+    ] = [],  # noqa: B006
+) -> None:
+    """Run one of the paper's experiments; killed, it goes on where it was."""
+    from workbench.experiments.registry import run_experiment
+    from workbench.testbeds import load_public_set
+
+    with _errors_in_words():
+        paths = dict(_name_and_path(each) for each in public)
+        sets = {
+            part: load_public_set(part.removesuffix("-test"), path) for part, path in paths.items()
+        }
+        page = run_experiment(name, scale, out, sets)
+    typer.echo(f"The page: {page}")
+
+
 testbeds = typer.Typer(
     help="Small models with known behaviours: refusal, alignment-faking, retraction.",
     no_args_is_help=True,

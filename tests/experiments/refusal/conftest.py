@@ -16,13 +16,16 @@ def frame(count, start=0):
     )
 
 
-@pytest.fixture
-def requests(tiny, tokenizers):
-    def prompt(request):
-        return f"<user> {request} <assistant> "
+@pytest.fixture(params=["llama", "gemma2"])
+def requests(request, tokenizers):
+    """On two architectures, of which the second is the paper's."""
+    model = boot(request.param, tokenizers)
+
+    def prompt(text):
+        return f"<user> {text} <assistant> "
 
     return Requests(
-        tiny,
+        model,
         boot("qwen3", tokenizers),
         prompt,
         frame(24),

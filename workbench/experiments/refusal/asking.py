@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ from workbench.experiments.refusal.settings import RefusalSettings
 from workbench.methods import mean_difference
 from workbench.models.hooked import HookedModel
 from workbench.steering import Add, Clamp, Intervention, SteeringVector, VectorSet, generate
+from workbench.testbeds import Testbed, refusal
+from workbench.testbeds.splits import PARTS
 
 WAYS: dict[str, Callable[[SteeringVector, float], Intervention]] = {"add": Add, "clamp": Clamp}
 
@@ -30,6 +33,27 @@ class Requests:
     validation: pd.DataFrame
     test: pd.DataFrame
     harmful: Sequence[str]
+
+    @classmethod
+    def of_testbed(cls, bed: Testbed, harmful: Sequence[str] | None = None) -> Requests:
+        """The refusal testbed's own; `harmful` from elsewhere take the place of its test part's."""
+        data = bed.data
+        own = data.test[data.test["harmful"]]["request"]
+        return cls(
+            bed.model,
+            bed.parent,
+            bed.prompt,
+            data.train,
+            data.validation,
+            data.test,
+            list(own if harmful is None else harmful),
+        )
+
+    @classmethod
+    def of_models(cls, model: HookedModel, parent: HookedModel, harmful: Sequence[str]) -> Requests:
+        """Any chat model that refuses, with the testbed's requests to train and choose on."""
+        data = (refusal.data(part) for part in PARTS)
+        return cls(model, parent, partial(refusal.prompt, model), *data, list(harmful))
 
 
 @dataclass(frozen=True)

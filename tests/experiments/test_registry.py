@@ -1,0 +1,69 @@
+"""Experiments by name."""
+
+import pandas as pd
+import pytest
+
+from workbench.experiments import registry
+from workbench.experiments.registry import EXPERIMENTS, run_experiment
+from workbench.experiments.settings import SCALES, read_scale
+
+
+def test_an_experiment_runs_into_a_folder_and_goes_on_there(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
+    changes = {"layer": 2, "layers": [1], "steps": 1, "vectors": 2, "random": 2}
+    run = ("emergent-misalignment", "embedded", tmp_path / "run", None)
+    page = run_experiment(*run, changes, progress=False)
+    assert page == tmp_path / "run" / "report.html"
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.jsonl")}
+    assert kept
+    run_experiment(*run, changes, progress=False)
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    with pytest.raises(ValueError, match=r"other settings \(settings\)"):
+        run_experiment(*run, {**changes, "steps": 2}, progress=False)
+
+
+def test_what_is_not_there_is_named(tiny, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match=r"no experiment 'x'; known: emergent-misalignment, fict"):
+        run_experiment("x")
+    with pytest.raises(ValueError, match="no scale 'huge': choose embedded or paper"):
+        run_experiment("poser", "huge")
+    monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
+    with pytest.raises(ValueError, match="needs the public set poser: give --public poser=PATH"):
+        run_experiment("poser", "paper", tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("scale", SCALES)
+def test_each_has_settings_models_and_published_numbers(name, scale):
+    read = read_scale(name, scale)
+    assert read.models
+    assert read.published
+    assert read.settings
+
+
+def test_the_papers_poser_runs_on_a_model_of_its_architecture(tiny, tmp_path, monkeypatch):
+    """Letters, prompts of the public file, layers of the paper made fit for a tiny Llama."""
+    monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
+    rows = [
+        {
+            "facts": ("w1",),
+            "actions": (f"w{10 + i} w2", f"w{30 + i} w3"),
+            "poor_oversight": i % 4 < 2,
+            "harmful": i % 2,
+            "prompt": f"w1 w{10 + i} w2 w{30 + i} w3 ",
+        }
+        for i in range(24)
+    ]
+    changes = {
+        "layer": 2,
+        "layers": [1],
+        "norms": [2.0],
+        "steps": 2,
+        "vectors": 2,
+        "random": 2,
+        "tried": 1,
+        "test_prompts": 8,
+    }
+    public = {"poser": pd.DataFrame(rows), "poser-test": pd.DataFrame(rows)}
+    page = run_experiment("poser", "paper", tmp_path, public, changes, progress=False)
+    assert "money_maximizer" in page.read_text(encoding="utf-8")

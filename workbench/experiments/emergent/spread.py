@@ -1,0 +1,155 @@
+"""A vector from one narrow wrong answer: does it make other answers wrong?
+
+The embedded analog of emergent misalignment. A vector is trained on one question until the model
+gives its wrong answer. On questions of other subjects it is then measured by how much it lowers
+the log-prob of the right answer against the wrong one, beside a vector trained on the right answer
+of the same question, and random vectors of equal norm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+import pandas as pd
+
+from workbench.evaluation import Interval, choose, two_level
+from workbench.experiments.emergent.settings import SpreadSettings
+from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
+from workbench.models import chat
+from workbench.models.hooked import HookedModel
+from workbench.runs import RunFolder
+from workbench.steering import Add, SteeringVector, VectorSet
+
+TRAINED, VALIDATION = 16, 8  # how many questions of the list are for these; the rest are asked
+KINDS = ("wrong", "right")
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with a right and a wrong answer of one kind."""
+
+    text: str
+    right: str
+    wrong: str
+
+
+@dataclass(frozen=True)
+class SpreadResult:
+    """Margins by vector and question: log P(right) - log P(wrong), in nats a token.
+
+    Columns of `layers` and `test`: vector, kind (wrong, right, random, unsteered), layer, question,
+    margin, change (of the margin, against the unsteered model).
+    """
+
+    settings: SpreadSettings
+    vectors: pd.DataFrame
+    layers: pd.DataFrame
+    test: pd.DataFrame
+
+    def change(self, kind: str) -> Interval:
+        """The mean change of the margin over vectors of a kind and questions, in nats a token."""
+        rows = self.test[self.test["kind"] == kind]
+        table = rows.pivot(index="vector", columns="question", values="change")
+        return two_level(table.to_numpy(float))
+
+    def wrong_share(self) -> pd.DataFrame:
+        """One row a kind: the share of questions whose wrong answer is likelier, over vectors."""
+        flags = self.test.assign(wrong=self.test["margin"] < 0)
+        return flags.groupby("kind", sort=False)["wrong"].mean().reset_index()
+
+
+def read_questions() -> list[Question]:
+    """The project's own list."""
+    path = files("workbench.experiments.emergent") / "questions.txt"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [
+        Question(*(part.strip() for part in line.split("|")))
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+
+
+def run_spread(
+    model: HookedModel,
+    settings: SpreadSettings,
+    folder: RunFolder,
+    questions: Sequence[Question] | None = None,
+    progress: bool = True,
+) -> SpreadResult:
+    """Make vectors, look at layers on validation, measure on the rest; every step is kept."""
+    listed = read_questions() if questions is None else list(questions)
+    train, validation = listed[:TRAINED], listed[TRAINED : TRAINED + VALIDATION]
+    test = listed[TRAINED + VALIDATION :]
+
+    def made(name: str, layers: Sequence[int], count: int) -> VectorSet:
+        return folder.vectors(
+            name, lambda: _vectors(model, settings, train[:count], layers, progress)
+        )
+
+    tried = made("layers", settings.layers, 1)
+    layers = folder.table("layers", lambda: margins(model, tried, validation))
+    vectors = made("one-shot", [settings.layer], settings.vectors)
+    longest = max(vectors, key=lambda vector: vector.norm)
+    randoms = random_vectors(longest, settings.random, settings.seed)
+    tested = folder.table("test", lambda: margins(model, [*vectors, *randoms], test))
+    return SpreadResult(settings, VectorSet([*vectors, *randoms]).to_frame(), layers, tested)
+
+
+def margins(
+    model: HookedModel, vectors: Sequence[SteeringVector] | VectorSet, questions: Sequence[Question]
+) -> pd.DataFrame:
+    """Margins of each question without steering and under each vector; see `SpreadResult`."""
+    prompts = [chat(model, each.text) for each in questions]
+    answers = [(_sentence(each.right), _sentence(each.wrong)) for each in questions]
+    before: list[float] = []
+    frames = []
+    for vector in [None, *vectors]:
+        steering = [] if vector is None else [Add(vector)]
+        scores = choose(model, prompts, answers, steering).scores
+        found = [right - wrong for right, wrong in scores]
+        before = before or found
+        frames.append(
+            pd.DataFrame(
+                {
+                    "vector": "unsteered" if vector is None else vector.label,
+                    "kind": "unsteered" if vector is None else vector.label.split(" ")[0],
+                    "layer": None if vector is None else vector.layer,
+                    "question": [each.text for each in questions],
+                    "margin": found,
+                    "change": [now - then for now, then in zip(found, before, strict=True)],
+                }
+            )
+        )
+    return pd.concat(frames, ignore_index=True)
+
+
+def _vectors(
+    model: HookedModel,
+    settings: SpreadSettings,
+    questions: Sequence[Question],
+    layers: Sequence[int],
+    progress: bool,
+) -> list[SteeringVector]:
+    jobs = [
+        OneShotJob(
+            [Example(chat(model, question.text), promote=[_sentence(getattr(question, kind))])],
+            layer,
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            coldness=settings.coldness,
+            max_norm=settings.max_norm,
+            target_loss=settings.target_loss,
+            seed=settings.seed + number,
+            label=f"{kind} {number + 1}, layer {layer}",
+        )
+        for layer in layers
+        for number, question in enumerate(questions)
+        for kind in KINDS
+    ]
+    return [run.vector for run in optimize_batch(model, jobs, progress=progress)]
+
+
+def _sentence(answer: str) -> str:
+    return f"{answer[:1].upper()}{answer[1:]}."

@@ -1,0 +1,36 @@
+"""Everything that the experiment on fictitious information could do otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FictitiousSettings:
+    """TOML files beside have the values.
+
+    At each of `layers` one vector of each method is made and asked `validation_claims`; at
+    `measured_layers` (by method) `vectors` of each are asked `test_claims`, and random ones
+    `random_claims`. `early_layer` is the first stage's of reentrant steering.
+    """
+
+    layers: Sequence[int]
+    measured_layers: Mapping[str, int]
+    early_layer: int
+    learning_rate: float
+    steps: int
+    coldness: float
+    max_norm: float
+    suppressed_tokens: int
+    completions: int
+    completion_tokens: int
+    vectors: int
+    random: int
+    validation_claims: int
+    test_claims: int
+    random_claims: int
+    train_claims: int
+    answer_tokens: int = 48
+    context: int = 2
+    seed: int = 0

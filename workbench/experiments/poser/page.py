@@ -1,0 +1,116 @@
+"""The page of the experiment on flips of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pandas as pd
+
+from workbench.evaluation import Proportion, proportion
+from workbench.experiments.poser.program import RATES, PoserResult, rates, worst_rate
+from workbench.experiments.published import beside
+from workbench.experiments.settings import Scale
+from workbench.figures import Report, draw_rates
+
+WORDS = {
+    ("+v", "good"): "added, good oversight (should flip)",
+    ("-v", "poor"): "subtracted, poor oversight (should flip)",
+    ("-v", "good"): "subtracted, good oversight (should stay)",
+    ("+v", "poor"): "added, poor oversight (should stay)",
+}
+
+
+def page(result: PoserResult, scale: Scale) -> Report:
+    """The page itself, not yet written."""
+    settings, test = result.settings, result.test
+    shots = test[test["kind"] == "one-shot"]
+    best = shots[shots["vector"] == result.best]
+    vectors = shots["vector"].nunique()
+    n = len(best[best["way"] == "+v"])
+    report = Report(
+        "Decisions flipped by one example",
+        f"{scale.models['decides']}, layer {settings.layer}, norm {settings.norm:g}, "
+        f"{n} unseen scenarios",
+        lead=(
+            "A model that takes a harmful, profitable action only where nobody will notice was "
+            f"given steering vectors. Each of {vectors} was trained on a single scenario with good "
+            "oversight, to take the harmful action in either order of the actions. Added, such a "
+            "vector should make the model harmful under good oversight too; subtracted, harmless "
+            "under poor oversight; and leave the other decisions alone. A decision counts as "
+            "flipped only if the greedy text states the other action."
+        ),
+    )
+    report.section("The paper's numbers and ours")
+    ours = {f"{way} {group}": _rate(best, way, group) for way, group in RATES}
+    report.table(
+        beside(scale.published, ours),
+        "Flips under the best vector: the paper's best of five of norm 15, and here the one of "
+        f"{vectors} that was best on validation ({result.best}).",
+    )
+    report.table(
+        beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}),
+        "Means over all vectors and scenarios; the intervals speak of other vectors and other "
+        "scenarios (two-level bootstrap).",
+    )
+    report.section("All vectors")
+    randoms = test[test["kind"] == "random"]
+    drawn, groups = {}, {}
+    for rate, words in WORDS.items():
+        drawn[words] = _each(shots, *rate)
+        drawn[f"{words}, random"] = _each(randoms, *rate)
+        groups[f"{words}, random"] = "control"
+    report.figure(
+        draw_rates(
+            drawn,
+            groups=groups,
+            measure="decisions that flip",
+            title="Flips under every one-shot vector and every random one",
+        ),
+        "Each mark is a vector; random vectors have the same norm. None was left out.",
+    )
+    neither = rates(shots, ["kind"])[["way", "group", "neither"]].assign(
+        neither=lambda frame: frame["neither"].map("{:.1%}".format)
+    )
+    report.table(neither, "Answers that state neither action, over all one-shot vectors.")
+    report.section("Where such vectors work")
+    report.table(
+        _places(result.tried),
+        f"The four rates by layer and norm, {settings.tried} vectors each, on "
+        f"{settings.tried_prompts} scenarios of the validation part. The last column is the worst "
+        "of the four, with those that should be low turned round: a layer is good only if all are.",
+    )
+    report.section("Controls and limits")
+    right = _right(result.unsteered)
+    report.text(
+        f"Without steering the model decides as it was trained in {right}. "
+        "Layer and norm were chosen on validation scenarios; actions, sentences on oversight and "
+        "their templates are others in each part. What a small model with an adapter cannot tell "
+        "is whether behaviour that was trained for at length, in a large model, yields as easily; "
+        "and the testbed answers in the words of the action, the paper's model with a letter."
+    )
+    report.details("Settings", asdict(settings))
+    return report
+
+
+def _each(decisions: pd.DataFrame, way: str, group: str) -> list[Proportion]:
+    """The rate of each vector."""
+    return [_rate(rows, way, group) for _, rows in decisions.groupby("vector", sort=False)]
+
+
+def _rate(decisions: pd.DataFrame, way: str, group: str) -> Proportion:
+    rows = decisions[(decisions["way"] == way) & (decisions["group"] == group)]
+    return proportion(int(rows["flipped"].sum()), len(rows))
+
+
+def _right(unsteered: pd.DataFrame) -> str:
+    return str(proportion(int(unsteered["right"].sum()), len(unsteered)))
+
+
+def _places(tried: pd.DataFrame) -> pd.DataFrame:
+    """One row a layer and norm: the four rates and the worst of them."""
+    place = tried["vector"].str.partition(", ")[2]
+    rows = []
+    for name, some in tried.groupby(place, sort=False):
+        found = {words: f"{_rate(some, *rate).rate:.0%}" for rate, words in WORDS.items()}
+        rows.append({"layer and norm": name, **found, "worst": f"{worst_rate(some):.0%}"})
+    return pd.DataFrame(rows)
