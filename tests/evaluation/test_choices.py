@@ -1,8 +1,12 @@
 """Choices: the best option by its own log-probs, and what a text says."""
 
+import numpy as np
 import pytest
+import torch
 
+import workbench as wb
 from workbench.evaluation import choose, stated
+from workbench.evaluation.choices import PreparedChoices
 from workbench.steering import log_prob
 
 
@@ -29,6 +33,24 @@ def test_each_option_scores_its_mean_log_prob(tiny):
 def test_what_cannot_be_chosen_from_is_refused(tiny, options, message):
     with pytest.raises(ValueError, match=message):
         choose(tiny, ["w1", "w2"], options)
+
+
+def test_prepared_choices_are_those_of_choose_and_know_what_is_written(tiny):
+    vector = wb.SteeringVector(torch.arange(32.0) - 16, layer=2)
+    asked = [f"w{i} w{i + 1} " for i in range(60)]
+    made = wb.generate(tiny, asked, wb.Add(vector), 12, progress=False, details=True)
+    ended = [(p, each.text) for p, each in zip(asked, made, strict=True) if each.stopped]
+    ended = [(prompt, text) for prompt, text in ended if text.startswith("w")]
+    assert ended
+    prompts = [prompt for prompt, _ in ended] + ["w1 w2 "]
+    options = [("w7 w8", text) for _, text in ended] + [("w3", "w4 w5")]
+    prepared = PreparedChoices.of(tiny, prompts, options, layer=2)
+    for steering in ([], wb.Add(vector)):
+        plain = choose(tiny, prompts, options, steering)
+        found, written = prepared.decide(steering)
+        assert found.chosen == plain.chosen
+        assert np.allclose(np.concatenate(found.scores), np.concatenate(plain.scores), atol=1e-4)
+    assert written == (1,) * len(ended) + (None,)
 
 
 ACTIONS = ("Sell the lamp.", "Sell the lamp to nobody.")

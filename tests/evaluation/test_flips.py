@@ -41,6 +41,15 @@ def test_decisions_are_the_models_own(tiny):
     ]
 
 
+def test_with_a_layer_all_is_equal_and_what_is_known_is_not_generated(tiny, monkeypatch):
+    prompts = ["w1 w2 ", "w3 w4 ", "w1 w5 w6 "]
+    vector = wb.SteeringVector(torch.arange(32.0) - 16, layer=2)
+    ways = {"+v": wb.Add(vector), "-v": wb.Add(vector, -1.0)}
+    options = [("w7 w9", "w8"), ("w10 w11 w12", "w13"), ("w14", "w15 w16")]
+    asked = (tiny, prompts, options, ["a", "b", "a"], ways)
+    assert flips(*asked, layer=2, max_new_tokens=4) == flips(*asked, max_new_tokens=4)
+
+
 @pytest.mark.parametrize(
     ("options", "groups", "message"),
     [

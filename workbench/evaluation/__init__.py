@@ -9,7 +9,7 @@ from workbench.evaluation.attack import (
     refusal_phrases,
 )
 from workbench.evaluation.begins_as import BeginsAs, begins_as
-from workbench.evaluation.choices import Choices, choose, stated
+from workbench.evaluation.choices import Choices, PreparedChoices, choose, stated
 from workbench.evaluation.cost import Calibrated, Cost, Reference, calibrate, cost
 from workbench.evaluation.flips import Flips, flips
 from workbench.evaluation.information import (
@@ -38,6 +38,7 @@ __all__ = [
     "Flips",
     "Information",
     "Interval",
+    "PreparedChoices",
     "Proportion",
     "Reference",
     "Says",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from workbench.evaluation.choices import choose, stated
+from workbench.evaluation.choices import PreparedChoices, choose, stated
 from workbench.evaluation.proportion import Proportion, proportion
 from workbench.models.hooked import HookedModel
 from workbench.steering.generation import generate
@@ -89,7 +89,7 @@ def flips(
     groups: Sequence[str],
     ways: dict[str, Steering],
     *,
-    unsteered: Sequence[int] | None = None,
+    layer: int | None = None,
     max_new_tokens: int = 32,
     progress: bool = False,
 ) -> Flips:
@@ -97,21 +97,34 @@ def flips(
 
     `groups` names each prompt's group (good or poor oversight); `ways` is for example
     `{"+v": Add(v), "-v": Add(v, -1)}`. Options are the words of two actions, or letters.
-    `unsteered` has the decisions without steering where they are known (`Flips.unsteered`).
+    With `layer`, what stands below it is run once for all ways, which must act from there on; and
+    where greedy decoding would write an option and end, nothing is generated.
     Raises ValueError where prompts, options and groups do not pair up, or options are not two.
     """
-    if not len(prompts) == len(options) == len(groups) == len(unsteered or prompts):
+    if not len(prompts) == len(options) == len(groups):
         raise ValueError(
             f"{len(prompts)} prompts, {len(options)} pairs of options and {len(groups)} groups: "
             "one of each is needed for every prompt"
         )
     if any(len(pair) != 2 for pair in options):
         raise ValueError("a decision is between two options: give two for each prompt")
-    if unsteered is None:
+    prepared = None if layer is None else PreparedChoices.of(model, prompts, options, layer)
+    steered: dict[str, tuple[int, ...]] = {}
+    texts: dict[str, list[str]] = {}
+    if prepared is None:
         unsteered = choose(model, prompts, options, progress=progress).chosen
-    steered, said = {}, {}
+    else:
+        unsteered = prepared.decide(progress=progress)[0].chosen
     for way, steering in ways.items():
-        steered[way] = choose(model, prompts, options, steering, progress=progress).chosen
-        texts = generate(model, prompts, steering, max_new_tokens, progress=progress)
-        said[way] = tuple(stated(text, pair) for text, pair in zip(texts, options, strict=True))
-    return Flips(tuple(groups), tuple(unsteered), steered, said)
+        if prepared is None:
+            steered[way] = choose(model, prompts, options, steering, progress=progress).chosen
+            texts[way] = generate(model, prompts, steering, max_new_tokens, progress=progress)
+        else:
+            choices, written = prepared.decide(steering, progress=progress)
+            steered[way] = choices.chosen
+            texts[way] = prepared.texts(written, steering, max_new_tokens, progress=progress)
+    said = {
+        way: tuple(stated(text, pair) for text, pair in zip(own, options, strict=True))
+        for way, own in texts.items()
+    }
+    return Flips(tuple(groups), unsteered, steered, said)

@@ -87,10 +87,11 @@ def load_testbed(
     `workbench testbed train` wrote. No peft is needed.
 
     Raises ValueError for an unknown name, AdapterError (a ValueError) for an adapter that is
-    missing, damaged, or made for another model.
+    missing, damaged, or made for another model or another testbed.
     """
     behaviour = behaviour_named(name)
     folder = _folder(name, adapter)
+    card = card_of(name, adapter)
     factors = load_adapter(folder)
     if factors.parent != behaviour.parent:
         raise AdapterError(
@@ -111,7 +112,6 @@ def load_testbed(
         revision=adapter_hash(folder),
         device=device,
     )
-    card = card_of(name, adapter)
     return Testbed(behaviour, model, card, lambda: load_model(factors.parent, dtype, device))
 
 
@@ -125,7 +125,11 @@ def card_of(name: str, adapter: str | Path | None = None) -> Card:
     folder = _folder(name, adapter)
     made = Card.of(name, load_adapter(folder), adapter_hash(folder))
     written = Card.read(folder)
-    return written if written is not None and written.adapter == made.adapter else made
+    if written is None or written.adapter != made.adapter:
+        return made
+    if written.name != name:
+        raise AdapterError(f"the adapter in {folder} is one of {written.name}, not of {name}")
+    return written
 
 
 def behaviour_named(name: str) -> Behaviour:

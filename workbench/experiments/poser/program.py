@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from workbench.evaluation import Interval, choose, flips, proportion, two_level
+from workbench.evaluation import Interval, flips, proportion, two_level
 from workbench.experiments.poser.scenarios import LETTERS, Scenarios, examples_of
 from workbench.methods import OneShotJob, optimize_batch, random_vectors
 from workbench.runs import RunFolder
@@ -151,26 +151,28 @@ class _Asking:
     def decisions(self, vectors: Iterable[SteeringVector], frame: pd.DataFrame) -> pd.DataFrame:
         """Decisions under each vector: a column `vector` (its label) and those of `Flips`."""
         prompts, options, groups, longest = self._asked(frame)
-        model = self.scenarios.model
-        before = choose(model, prompts, options, progress=self.progress).chosen
-        return pd.concat(
-            [
-                flips(
-                    model,
-                    prompts,
-                    options,
-                    groups,
-                    {"+v": Add(vector), "-v": Add(vector, -1.0)},
-                    unsteered=before,
-                    max_new_tokens=longest,
-                    progress=self.progress,
-                )
-                .decisions()
-                .assign(vector=vector.label)
-                for vector in vectors
-            ],
-            ignore_index=True,
-        )
+        every = list(vectors)
+        frames = []
+        for layer in dict.fromkeys(vector.layers[0] for vector in every):
+            ways = {
+                f"{way} {vector.label}": Add(vector, sign)
+                for vector in every
+                if vector.layers[0] == layer
+                for way, sign in (("+v", 1.0), ("-v", -1.0))
+            }
+            found = flips(
+                self.scenarios.model,
+                prompts,
+                options,
+                groups,
+                ways,
+                layer=layer,
+                max_new_tokens=longest,
+                progress=self.progress,
+            ).decisions()
+            parts = found["way"].str.partition(" ")
+            frames.append(found.assign(way=parts[0], vector=parts[2]))
+        return pd.concat(frames, ignore_index=True)
 
     def unsteered(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Whether each unsteered decision is as the testbed was trained: group, right, stated."""
