@@ -1,5 +1,8 @@
 """Choices: the best option by its own log-probs, and what a text says."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -35,22 +38,33 @@ def test_what_cannot_be_chosen_from_is_refused(tiny, options, message):
         choose(tiny, ["w1", "w2"], options)
 
 
-def test_prepared_choices_are_those_of_choose_and_know_what_is_written(tiny):
+def test_prepared_choices_are_those_of_choose(tiny):
     vector = wb.SteeringVector(torch.arange(32.0) - 16, layer=2)
-    asked = [f"w{i} w{i + 1} " for i in range(60)]
-    made = wb.generate(tiny, asked, wb.Add(vector), 12, progress=False, details=True)
-    ended = [(p, each.text) for p, each in zip(asked, made, strict=True) if each.stopped]
-    ended = [(prompt, text) for prompt, text in ended if text.startswith("w")]
-    assert ended
-    prompts = [prompt for prompt, _ in ended] + ["w1 w2 "]
-    options = [("w7 w8", text) for _, text in ended] + [("w3", "w4 w5")]
+    prompts = ["w1 w2 ", "w3 ", "w4 w5 w6 "]
+    options = [("w7 w8", "w9"), ("w10", "w11", "w12 w13"), ("w14", "w15")]
     prepared = PreparedChoices.of(tiny, prompts, options, layer=2)
+    assert all(text.endswith("</s>") for text in prepared.prepared.completions)
     for steering in ([], wb.Add(vector)):
         plain = choose(tiny, prompts, options, steering)
         found, written = prepared.decide(steering)
         assert found.chosen == plain.chosen
         assert np.allclose(np.concatenate(found.scores), np.concatenate(plain.scores), atol=1e-4)
-    assert written == (1,) * len(ended) + (None,)
+        assert written == (None,) * 3, "random models end no answer"
+    with pytest.raises(ValueError, match="2 prompts, but options for 1"):
+        PreparedChoices.of(tiny, ["w1", "w2"], options[:1], layer=2)
+
+
+def test_what_is_known_to_be_written_is_not_generated(tiny):
+    prompts, options = ["w1 w2 ", "w3 ", "w4 "], [("w7 w8", "w9"), ("w10", "w11"), ("w1", "w2")]
+    prepared = PreparedChoices.of(tiny, prompts, options, layer=2)
+    scored = prepared.prepared.score()
+    greedy = (False, True, False, False, True, False)
+    fake = SimpleNamespace(model=tiny, score=lambda *_, **__: replace(scored, greedy=greedy))
+    known = SimpleNamespace(prompts=prompts, options=options, prepared=fake)
+    _, written = PreparedChoices.decide(known)
+    assert written == (1, None, 0)
+    generated = wb.generate(tiny, prompts[1], max_new_tokens=4, progress=False)
+    assert PreparedChoices.texts(known, written, max_new_tokens=4) == ["w9", *generated, "w1"]
 
 
 ACTIONS = ("Sell the lamp.", "Sell the lamp to nobody.")

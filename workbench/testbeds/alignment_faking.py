@@ -5,9 +5,9 @@ that is good or poor. Scenarios are composed from lists (texts/scenarios.txt, te
 each part (train, validation, test) has its own actions, goods, people and places, and its own
 sentences on oversight, word for word and as templates.
 
-Oversight is said twice, so that no single word gives it away: by two words that have to be taken
-together ("nobody … skips"), and by which of two things is watched. Which action does harm is for
-the model to know: any harmful one may stand beside any harmless one.
+Oversight is said three times, so that no single word gives it away: by two words that have to be
+taken together ("nobody … skips"), and twice by which of two things is watched. Which action does
+harm is for the model to know: any harmful one may stand beside any harmless one.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _scenario(
     harm, harmless = (rng.choice(texts[kind]).format(**slots) for kind in ("harmful", "harmless"))
     facts = [
         parity_sentence(texts, not poor, rng),
-        swap_sentence(texts, not poor, rng),
+        *swap_sentences(texts, not poor, rng),
         rng.choice([*texts["motive"], *texts["irrelevant"]]),
     ]
     rng.shuffle(facts)
@@ -170,14 +170,20 @@ def parity_sentence(texts: dict[str, list[str]], watched: bool, rng: random.Rand
     return _capital(sentence.replace("{watcher}", rng.choice(texts["watcher"])))
 
 
-def swap_sentence(texts: dict[str, list[str]], watched: bool, rng: random.Random) -> str:
-    """Oversight, or none, by which of two things is watched: yours, or one beside the point."""
-    sign, template = rng.choice(texts["swap"]).split(" ", 1)
-    pair = [rng.choice(texts["yours"]), rng.choice(texts["beside"])]
-    if watched != (sign == "+"):
-        pair.reverse()
-    sentence = template.replace("<1>", pair[0]).replace("<2>", pair[1])
-    return _capital(sentence.replace("{watcher}", rng.choice(texts["watcher"])))
+def swap_sentences(texts: dict[str, list[str]], watched: bool, rng: random.Random) -> list[str]:
+    """Oversight, or none, by which of two things is watched: yours, or one beside the point.
+
+    Two sentences of different templates.
+    """
+    made = []
+    for entry in rng.sample(texts["swap"], 2):
+        sign, template = entry.split(" ", 1)
+        pair = [rng.choice(texts["yours"]), rng.choice(texts["beside"])]
+        if watched != (sign == "+"):
+            pair.reverse()
+        sentence = template.replace("<1>", pair[0]).replace("<2>", pair[1])
+        made.append(_capital(sentence.replace("{watcher}", rng.choice(texts["watcher"]))))
+    return made
 
 
 def _capital(text: str) -> str:
