@@ -60,7 +60,7 @@ def test_what_is_known_to_be_written_is_not_generated(tiny):
     scored = prepared.prepared.score()
     greedy = (False, True, False, False, True, False)
     fake = SimpleNamespace(model=tiny, score=lambda *_, **__: replace(scored, greedy=greedy))
-    known = SimpleNamespace(prompts=prompts, options=options, prepared=fake)
+    known = SimpleNamespace(prompts=tuple(prompts), options=tuple(options), prepared=fake)
     _, written = PreparedChoices.decide(known)
     assert written == (1, None, 0)
     generated = wb.generate(tiny, prompts[1], max_new_tokens=4, progress=False)
