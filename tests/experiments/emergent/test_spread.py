@@ -51,7 +51,7 @@ def test_every_step_is_kept_and_a_second_run_makes_none(tiny, questions, tmp_pat
     assert set(found.wrong_share()["kind"]) == {"unsteered", "wrong", "right", "random"}
 
     monkeypatch.setattr(spread, "optimize_batch", None)
-    monkeypatch.setattr(spread, "choose", None)
+    monkeypatch.setattr(spread, "PreparedChoices", None)
     again = run_spread(tiny, SETTINGS, RunFolder(tmp_path, {}), questions, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
 

@@ -14,7 +14,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-from workbench.evaluation import Interval, choose, two_level
+from workbench.evaluation import Choices, Interval, PreparedChoices, choose, two_level
 from workbench.experiments.emergent.settings import SpreadSettings
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
 from workbench.models import chat
@@ -103,26 +103,38 @@ def margins(
     """Margins of each question without steering and under each vector; see `SpreadResult`."""
     prompts = [chat(model, each.text) for each in questions]
     answers = [(_sentence(each.right), _sentence(each.wrong)) for each in questions]
-    before: list[float] = []
-    frames = []
-    for vector in [None, *vectors]:
-        steering = [] if vector is None else [Add(vector)]
-        scores = choose(model, prompts, answers, steering).scores
-        found = [right - wrong for right, wrong in scores]
-        before = before or found
-        frames.append(
-            pd.DataFrame(
-                {
-                    "vector": "unsteered" if vector is None else vector.label,
-                    "kind": "unsteered" if vector is None else vector.label.split(" ")[0],
-                    "layer": None if vector is None else vector.layer,
-                    "question": [each.text for each in questions],
-                    "margin": found,
-                    "change": [now - then for now, then in zip(found, before, strict=True)],
-                }
-            )
-        )
+    plain = _margins(choose(model, prompts, answers))
+    frames = [_frame("unsteered", None, questions, plain, plain)]
+    for layer in dict.fromkeys(vector.layers[0] for vector in vectors):
+        prepared = PreparedChoices.of(model, prompts, answers, layer)
+        for vector in vectors:
+            if vector.layers[0] == layer:
+                found = _margins(prepared.decide(Add(vector))[0])
+                frames.append(_frame(vector.label, layer, questions, found, plain))
     return pd.concat(frames, ignore_index=True)
+
+
+def _margins(choices: Choices) -> list[float]:
+    return [right - wrong for right, wrong in choices.scores]
+
+
+def _frame(
+    label: str,
+    layer: int | None,
+    questions: Sequence[Question],
+    margins: Sequence[float],
+    unsteered: Sequence[float],
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "vector": label,
+            "kind": label.split(" ")[0],
+            "layer": layer,
+            "question": [each.text for each in questions],
+            "margin": margins,
+            "change": [now - then for now, then in zip(margins, unsteered, strict=True)],
+        }
+    )
 
 
 def _vectors(
