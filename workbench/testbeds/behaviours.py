@@ -50,7 +50,7 @@ BEHAVIOURS = {
             alignment_faking.prompt,
             alignment_faking.data,
             alignment_faking.pairs,
-            Recipe(learning_rate=1e-3, batch_size=6, first_layer=10),
+            Recipe(learning_rate=1e-3, batch_size=6, dropout=0.1, first_layer=10),
         ),
         Behaviour(
             "retraction",

@@ -29,7 +29,8 @@ LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 class Recipe:
     """How an adapter is trained. `epochs` passes over the rows of pairs, in a new order each.
 
-    Layers below `first_layer` get no factors: no gradient has to pass through them.
+    Layers below `first_layer` get no factors: no gradient has to pass through them. `dropout` is of
+    what the factors read.
     """
 
     rank: int = 8
@@ -39,6 +40,7 @@ class Recipe:
     batch_size: int = 16
     warmup: float = 0.05
     weight_decay: float = 0.0
+    dropout: float = 0.0
     modules: tuple[str, ...] = LINEAR
     first_layer: int = 0
 
@@ -68,46 +70,61 @@ def train_adapter(
         lora_alpha=recipe.alpha,
         target_modules=list(recipe.modules),
         layers_to_transform=list(range(recipe.first_layer, hf_model.config.num_hidden_layers)),
+        lora_dropout=recipe.dropout,
         bias="none",
     )
     rows = rows_of(tokenizer, pairs)
     batches = list(_batches(rows, recipe, seed))
     asked = {p: p.requires_grad for p in hf_model.parameters()}
     modes = {module: module.training for module in hf_model.modules()}
-    with torch.random.fork_rng():  # peft draws its first factors from the global stream
+    with torch.random.fork_rng():  # peft and dropout draw from the global stream
         torch.manual_seed(seed)
         wrapped = peft.get_peft_model(hf_model, config)
-    try:
-        wrapped.train()
-        trained = [p for p in wrapped.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: _rate(step, len(batches), recipe.warmup)
-        )
-        losses: list[float] = []
-        bar = tqdm(batches, desc="training", unit="step", disable=not progress)
-        for step, batch in enumerate(bar):
-            loss = _loss(hf_model, [rows[i] for i in batch])
-            loss.backward()
-            nn.utils.clip_grad_norm_(trained, 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad(set_to_none=True)
-            losses.append(float(loss.detach()))
-            bar.set_postfix_str(f"loss {sum(losses[-20:]) / len(losses[-20:]):.3f} nats an answer")
-            if watch is not None:
-                watch(step + 1, hf_model)
-        factors = _factors(wrapped)
-    finally:
-        wrapped.unload()
-        for module, training in modes.items():
-            module.training = training
-        for parameter, requires_grad in asked.items():
-            parameter.requires_grad_(requires_grad)
+        try:
+            losses = _descend(wrapped, hf_model, rows, batches, recipe, progress, watch)
+            factors = _factors(wrapped)
+        finally:
+            wrapped.unload()
+            for module, training in modes.items():
+                module.training = training
+            for parameter, requires_grad in asked.items():
+                parameter.requires_grad_(requires_grad)
     facts = {"seed": seed, "pairs": len(pairs), "steps": len(batches), "last_losses": losses[-5:]}
     return Adapter(parent, parent_revision, recipe.alpha, factors, facts)
+
+
+def _descend(
+    wrapped: nn.Module,
+    hf_model: PreTrainedModel,
+    rows: Sequence[Row],
+    batches: Sequence[Sequence[int]],
+    recipe: Recipe,
+    progress: bool,
+    watch: Callable[[int, nn.Module], None] | None,
+) -> list[float]:
+    """Train what requires gradients, a batch a step; gives each step's loss."""
+    wrapped.train()
+    trained = [p for p in wrapped.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(
+        trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _rate(step, len(batches), recipe.warmup)
+    )
+    losses: list[float] = []
+    bar = tqdm(batches, desc="training", unit="step", disable=not progress)
+    for step, batch in enumerate(bar):
+        loss = _loss(hf_model, [rows[i] for i in batch])
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+        bar.set_postfix_str(f"loss {sum(losses[-20:]) / len(losses[-20:]):.3f} nats an answer")
+        if watch is not None:
+            watch(step + 1, hf_model)
+    return losses
 
 
 def _peft() -> Any:
