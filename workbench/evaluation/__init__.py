@@ -21,6 +21,7 @@ from workbench.evaluation.information import (
 from workbench.evaluation.multiple_choice import Accuracy, accuracy
 from workbench.evaluation.phrases import Says, says
 from workbench.evaluation.proportion import Proportion, proportion
+from workbench.evaluation.relative_norm import RelativeNorms, relative_norms
 from workbench.evaluation.repetition import distinct_share
 from workbench.evaluation.separation import Separation, separation
 from workbench.evaluation.surprisal import Surprisal, surprisal
@@ -41,6 +42,7 @@ __all__ = [
     "PreparedChoices",
     "Proportion",
     "Reference",
+    "RelativeNorms",
     "Says",
     "Separation",
     "Surprisal",
@@ -60,6 +62,7 @@ __all__ = [
     "own_surprisal",
     "proportion",
     "refusal_phrases",
+    "relative_norms",
     "says",
     "separation",
     "stated",

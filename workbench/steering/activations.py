@@ -28,6 +28,7 @@ from workbench.steering.hooks import attach
 from workbench.steering.positions import Positions, TokenWindow
 
 LAST_TOKEN = Positions.last()
+AFTER_FIRST = Positions.span(1, None)
 DEFAULT_BATCH = 32
 
 Reading = Float[Tensor, "row layer position d_model"]
@@ -58,6 +59,31 @@ def activations(
     return whole.squeeze(2) if isinstance(positions, Positions) else whole
 
 
+def stream_norms(
+    model: HookedModel,
+    prompts: Sequence[str],
+    completions: Sequence[str] | None = None,
+    *,
+    layers: Sequence[int] | None = None,
+    positions: Positions = AFTER_FIRST,
+    batch_size: int = DEFAULT_BATCH,
+    progress: bool = False,
+) -> Float[Tensor, "prompt layer"]:
+    """The norm of the stream at the input of each layer, averaged over the positions chosen.
+
+    All but a row's first token unless `positions` are given: in many models that one's norm is
+    hundreds of times the others'. Raises as `activations` does.
+    """
+    found = torch.empty(len(prompts), 0)
+    for rows, read in each_batch(
+        model, prompts, completions, layers, positions, batch_size, progress, of=_norm
+    ):
+        if not found.numel():
+            found = torch.empty(len(prompts), read.shape[1])
+        found[rows] = read[:, :, 0, 0].cpu()
+    return found
+
+
 def each_batch(
     model: HookedModel,
     prompts: Sequence[str],
@@ -66,8 +92,12 @@ def each_batch(
     positions: Positions | Sequence[Positions] = LAST_TOKEN,
     batch_size: int = DEFAULT_BATCH,
     progress: bool = False,
+    of: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[list[int], Reading]]:
-    """The same, batch by batch of rows of like length: which prompts, and their activations."""
+    """The same, batch by batch of rows of like length: which prompts, and their activations.
+
+    Averaged is the stream, or what `of` makes of it, position by position.
+    """
     if not prompts or (completions is not None and len(completions) != len(prompts)):
         count = "no" if completions is None else len(completions)
         raise ValueError(f"{len(prompts)} prompts with {count} completions: nothing to read")
@@ -91,7 +121,7 @@ def each_batch(
         lengths = torch.tensor([len(pairs[i][0]) for i in rows], device=batch.tokens.device)
         window = TokenWindow.of(batch, lengths)
         weights = torch.stack([_weights(each.taking(rows), window, rows) for each in bound])
-        yield rows, _read(model, batch, wanted, weights)
+        yield rows, _read(model, batch, wanted, weights, of or _itself)
 
 
 def _weights(
@@ -114,6 +144,7 @@ def _read(
     batch: TokenBatch,
     layers: Sequence[int],
     weights: Float[Tensor, "position batch pos"],
+    of: Callable[[Tensor], Tensor],
 ) -> Reading:
     last = max(layers)
     found: dict[int, Tensor] = {}
@@ -121,7 +152,7 @@ def _read(
     def reader(layer: int) -> Callable[[Tensor], None]:
         def read(stream: Tensor) -> None:
             # A mean by matrix product: [position, pos] times [pos, d_model] for each row.
-            found[layer] = weights.to(stream).transpose(0, 1) @ stream
+            found[layer] = weights.to(stream).transpose(0, 1) @ of(stream)
             if layer == last:
                 raise _EnoughError
 
@@ -142,6 +173,14 @@ def _run(model: HookedModel, plain: PlainModel | None, batch: TokenBatch) -> Non
         logits(model, batch.tokens, batch.attention_mask)
     else:
         plain.hf_model(batch.tokens, attention_mask=batch.attention_mask, use_cache=False)
+
+
+def _itself(stream: Tensor) -> Tensor:
+    return stream
+
+
+def _norm(stream: Tensor) -> Tensor:
+    return stream.float().norm(dim=-1, keepdim=True).to(stream)
 
 
 class _EnoughError(Exception):
