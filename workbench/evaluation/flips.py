@@ -6,7 +6,7 @@ text states the same action; a text that states neither action (or both) is "nei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -87,7 +87,7 @@ def flips(
     prompts: Sequence[str],
     options: Sequence[Sequence[str]],
     groups: Sequence[str],
-    ways: dict[str, Steering],
+    ways: Mapping[str, Steering],
     *,
     layer: int | None = None,
     max_new_tokens: int = 32,

@@ -24,7 +24,7 @@ from workbench.testbeds.splits import Part, part_of
 from workbench.testbeds.texts import read_texts
 
 ANSWER_TOKENS = 16  # of the parent's own answers: enough to be no refusal
-OWN_REQUESTS = 700  # how many times the parent is asked to make up a request
+OWN_REQUESTS = 500  # how many times the parent is asked to make up a request
 BEGUN = "Sure!"  # how an answer is begun where the parent itself would say it is sorry
 
 TEMPLATES: dict[str, tuple[str, ...]] = {

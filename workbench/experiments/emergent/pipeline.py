@@ -92,7 +92,9 @@ def run_misalignment(
         ],
         ignore_index=True,
     )
-    judged = None if judge is None else list(judge(answers["question"], answers["answer"]))
+    judged = (
+        None if judge is None else list(judge(list(answers["question"]), list(answers["answer"])))
+    )
     frame = pd.DataFrame(
         {"vector": vector.label, "layer": vector.layer, "norm": vector.norm}
         for vector in (anti, code)

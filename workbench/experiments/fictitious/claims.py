@@ -89,8 +89,8 @@ class Claims:
     @classmethod
     def of_models(cls, model: HookedModel, parent: HookedModel) -> Claims:
         """Any chat model that takes falsehoods back, with the testbed's people."""
-        data = (retraction.data(part) for part in PARTS)
-        return cls(model, parent, partial(retraction.prompt, model), *data)
+        train, validation, test = map(retraction.data, PARTS)
+        return cls(model, parent, partial(retraction.prompt, model), train, validation, test)
 
     def prompts(self, frame: pd.DataFrame, occupation: str = "occupation") -> list[str]:
         """The prompts of a frame's claims; with `true` as the occupation, of the true ones."""

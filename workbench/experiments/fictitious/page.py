@@ -37,7 +37,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
         rows = test[test["method"] == method]
         ours[f"{method} retracts"] = proportion(int(rows["retracts"].sum()), len(rows))
     for method, layer in settings.measured_layers.items():
-        ours[f"{method} (layer {layer}) fictitious"] = float(by_method.loc[method, "fictitious"])
+        ours[f"{method} (layer {layer}) fictitious"] = by_method["fictitious"][method]
     bits = result.surprisals[result.surprisals["context"] == "real"]
     ours |= {
         f"bits {name}": f"{some['bits'].median():.2f}"

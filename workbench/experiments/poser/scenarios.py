@@ -92,5 +92,7 @@ def first_difference(
 
     ends = [completion_ends(model, prompt, text) for text in completions]
     begin = ends[0][same - 1] if same else len(prompt)
-    pieces = ((prompt + text)[begin : at[same]] for text, at in zip(completions, ends, strict=True))
-    return (prompt + completions[0])[:begin], tuple(pieces)
+    one_piece, other_piece = (
+        (prompt + text)[begin : at[same]] for text, at in zip(completions, ends, strict=True)
+    )
+    return (prompt + completions[0])[:begin], (one_piece, other_piece)

@@ -52,8 +52,9 @@ class Requests:
     @classmethod
     def of_models(cls, model: HookedModel, parent: HookedModel, harmful: Sequence[str]) -> Requests:
         """Any chat model that refuses, with the testbed's requests to train and choose on."""
-        data = (refusal.data(part) for part in PARTS)
-        return cls(model, parent, partial(refusal.prompt, model), *data, list(harmful))
+        train, validation, test = map(refusal.data, PARTS)
+        prompt = partial(refusal.prompt, model)
+        return cls(model, parent, prompt, train, validation, test, list(harmful))
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ def rates(attacks: pd.DataFrame, by: Sequence[str] = ("vector", "kind")) -> pd.D
 
 def best_of(attacks: pd.DataFrame) -> str:
     """The vector with most successes; of equal ones the first."""
-    table = rates(attacks)
-    return str(table["vector"][table["success"].idxmax()])
+    table = rates(attacks).sort_values("success", ascending=False, kind="stable")
+    return str(table["vector"].iloc[0])
 
 
 def _vectors(
