@@ -57,6 +57,16 @@ def test_completions_of_a_prompt_share_its_row(tiny):
     assert batch.recording.replayed
 
 
+def test_a_mask_of_ones_own_goes_with_its_rows(tiny):
+    """Rows are sorted into batches: each keeps its own part of the mask."""
+    mask = torch.zeros(6, 9, dtype=torch.bool)
+    mask[torch.arange(6), torch.tensor([0, 1, 0, 3, 1, 1])] = True
+    steering = [wb.Add(vector(tiny), positions=mask)]
+    plain = wb.log_prob(tiny, PROMPTS, COMPLETIONS, steering)
+    found = Prepared.of(tiny, PROMPTS, COMPLETIONS, layer=2).score(steering).log_probs
+    torch.testing.assert_close(found.total, plain.total, rtol=1e-4, atol=1e-4)
+
+
 def test_what_cannot_be_prepared_is_refused(tiny):
     prepared = Prepared.of(tiny, PROMPTS, COMPLETIONS, layer=2)
     with pytest.raises(ValueError, match="from layer 2 on"):

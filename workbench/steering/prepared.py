@@ -60,7 +60,7 @@ class Prepared:
     ) -> Prepared:
         """Run the model up to `layer` on pairs of prompt and completion.
 
-        Every stream below it is kept: `d_model` numbers a token. Raises ValueError for texts that
+        What enters the layer is kept: `d_model` numbers a token. Raises ValueError for texts that
         do not pair up, that merge at their boundary, or that are longer than the context.
         """
         if len(prompts) != len(completions) or not prompts:
@@ -91,12 +91,13 @@ class Prepared:
         interventions = as_interventions(steering)
         if rows_of(interventions) is not None:
             raise ValueError("interventions that go row by row are scored by `log_prob`")
-        edits = [edit for one in interventions for edit in one.edits(self.model)]
         values: dict[int, Tensor] = {}
         greedy: dict[int, bool] = {}
         tokens: dict[int, tuple[str, ...]] = {}
         with undisturbed(self.model):
             for batch in tqdm(self.batches, desc="scoring", disable=not progress):
+                taken = [one.taking(batch.which) for one in interventions]
+                edits = [edit for one in taken for edit in one.edits(self.model)]
                 read = batch.read(self.model, self.layer, edits)
                 counts = batch.rows.row.bincount().tolist()
                 log_probs = log_softmax_at(read, batch.rows.target, coldness).cpu().split(counts)

@@ -13,8 +13,9 @@ from functools import partial
 
 import pandas as pd
 
-from workbench.evaluation import distinct_share, proportion
+from workbench.evaluation import distinct_share
 from workbench.experiments.emergent.settings import MisalignmentSettings
+from workbench.experiments.shares import shares
 from workbench.methods import Example, optimize, random_vector
 from workbench.methods.one_shot import reference_losses
 from workbench.models import chat
@@ -46,19 +47,7 @@ class MisalignmentResult:
         """
         if self.answers["misaligned"].isna().any():
             raise ValueError("nobody judged these answers: run the experiment with a judge")
-        rows = []
-        for condition, some in self.answers.groupby("condition", sort=False):
-            found = proportion(int(some["misaligned"].sum()), len(some))
-            rows.append(
-                {
-                    "condition": condition,
-                    "n": found.n,
-                    "misaligned": found.rate,
-                    "low": found.low,
-                    "high": found.high,
-                }
-            )
-        return pd.DataFrame(rows)
+        return shares(self.answers, "misaligned", ["condition"])
 
 
 def run_misalignment(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import pandas as pd
-
-from workbench.evaluation import Proportion, proportion
 from workbench.experiments.fictitious.methods import METHODS
 from workbench.experiments.fictitious.program import MEANS, FictitiousResult, rates
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
+from workbench.experiments.shares import share, share_each
 from workbench.figures import Report, draw_rates
 
 
@@ -34,8 +32,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     by_method = rates(test, ["method"]).set_index("method")
     ours: dict[str, object] = {}
     for method in by_method.index:
-        rows = test[test["method"] == method]
-        ours[f"{method} retracts"] = proportion(int(rows["retracts"].sum()), len(rows))
+        ours[f"{method} retracts"] = share(test[test["method"] == method], "retracts")
     for method, layer in settings.measured_layers.items():
         ours[f"{method} (layer {layer}) fictitious"] = by_method["fictitious"][method]
     bits = result.surprisals[result.surprisals["context"] == "real"]
@@ -53,7 +50,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     groups = {"unsteered": "unsteered", "true claims": "unsteered", "random": "control"}
     report.figure(
         draw_rates(
-            {method: _each(test, method) for method in methods},
+            {method: share_each(test[test["method"] == method], "retracts") for method in methods},
             groups=groups,
             measure="answers that take the claim back",
             title="Retraction under every vector",
@@ -97,11 +94,3 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(settings))
     return report
-
-
-def _each(answers: pd.DataFrame, method: str) -> list[Proportion]:
-    rows = answers[answers["method"] == method]
-    return [
-        proportion(int(some["retracts"].sum()), len(some))
-        for _, some in rows.groupby("vector", sort=False)
-    ]

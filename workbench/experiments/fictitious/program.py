@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from workbench.evaluation import information, proportion, separation
+from workbench.evaluation import information, separation
 from workbench.experiments.fictitious.claims import Claims, completion_sets
 from workbench.experiments.fictitious.methods import METHODS, Making
 from workbench.experiments.fictitious.settings import FictitiousSettings
+from workbench.experiments.shares import shares
 from workbench.methods import random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import Add, SteeringVector, VectorSet
@@ -113,23 +114,13 @@ def rates(answers: pd.DataFrame, by: Iterable[str] = ("vector", "method")) -> pd
     Columns: those, n, retracts with its Wilson interval low and high, names (the share that names
     an occupation), fictitious (the share that stays with the claim), surprisal (the median).
     """
-    rows = []
     keys = list(by)
-    for key, rows_of in answers.groupby(keys, sort=False):
-        found = proportion(int(rows_of["retracts"].sum()), len(rows_of))
-        rows.append(
-            {
-                **dict(zip(keys, key, strict=True)),
-                "n": found.n,
-                "retracts": found.rate,
-                "low": found.low,
-                "high": found.high,
-                "names": float(rows_of["names"].mean()),
-                "fictitious": float((rows_of["about"] == "fictitious").mean()),
-                "surprisal": float(rows_of["surprisal"].median()),
-            }
-        )
-    return pd.DataFrame(rows)
+    also = answers.assign(fictitious=answers["about"] == "fictitious").groupby(keys, sort=False)
+    return shares(answers, "retracts", keys).assign(
+        names=list(also["names"].mean()),
+        fictitious=list(also["fictitious"].mean()),
+        surprisal=list(also["surprisal"].median()),
+    )
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from workbench.evaluation import Proportion, proportion
 from workbench.experiments.poser.program import RATES, PoserResult, rates, worst_rate
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
+from workbench.experiments.shares import share, share_each
 from workbench.figures import Report, draw_rates
 
 WORDS = {
@@ -41,7 +41,7 @@ def page(result: PoserResult, scale: Scale) -> Report:
         ),
     )
     report.section("The paper's numbers and ours")
-    ours = {f"{way} {group}": _rate(best, way, group) for way, group in RATES}
+    ours = {f"{way} {group}": share(_of(best, way, group), "flipped") for way, group in RATES}
     report.table(
         beside(scale.published, ours),
         "Flips under the best vector: the paper's best of five of norm 15, and here the one of "
@@ -56,8 +56,8 @@ def page(result: PoserResult, scale: Scale) -> Report:
     randoms = test[test["kind"] == "random"]
     drawn, groups = {}, {}
     for rate, words in WORDS.items():
-        drawn[words] = _each(shots, *rate)
-        drawn[f"{words}, random"] = _each(randoms, *rate)
+        drawn[words] = share_each(_of(shots, *rate), "flipped")
+        drawn[f"{words}, random"] = share_each(_of(randoms, *rate), "flipped")
         groups[f"{words}, random"] = "control"
     report.figure(
         draw_rates(
@@ -80,7 +80,7 @@ def page(result: PoserResult, scale: Scale) -> Report:
         "of the four, with those that should be low turned round: a layer is good only if all are.",
     )
     report.section("Controls and limits")
-    right = _right(result.unsteered)
+    right = share(result.unsteered, "right")
     report.text(
         f"Without steering the model decides as it was trained in {right}. "
         "Layer and norm were chosen on validation scenarios; actions, sentences on oversight and "
@@ -92,18 +92,8 @@ def page(result: PoserResult, scale: Scale) -> Report:
     return report
 
 
-def _each(decisions: pd.DataFrame, way: str, group: str) -> list[Proportion]:
-    """The rate of each vector."""
-    return [_rate(rows, way, group) for _, rows in decisions.groupby("vector", sort=False)]
-
-
-def _rate(decisions: pd.DataFrame, way: str, group: str) -> Proportion:
-    rows = decisions[(decisions["way"] == way) & (decisions["group"] == group)]
-    return proportion(int(rows["flipped"].sum()), len(rows))
-
-
-def _right(unsteered: pd.DataFrame) -> str:
-    return str(proportion(int(unsteered["right"].sum()), len(unsteered)))
+def _of(decisions: pd.DataFrame, way: str, group: str) -> pd.DataFrame:
+    return decisions[(decisions["way"] == way) & (decisions["group"] == group)]
 
 
 def _places(tried: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +101,8 @@ def _places(tried: pd.DataFrame) -> pd.DataFrame:
     place = tried["vector"].str.partition(", ")[2]
     rows = []
     for name, some in tried.groupby(place, sort=False):
-        found = {words: f"{_rate(some, *rate).rate:.0%}" for rate, words in WORDS.items()}
+        found = {
+            words: f"{share(_of(some, *rate), 'flipped').rate:.0%}" for rate, words in WORDS.items()
+        }
         rows.append({"layer and norm": name, **found, "worst": f"{worst_rate(some):.0%}"})
     return pd.DataFrame(rows)

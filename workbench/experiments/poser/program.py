@@ -15,8 +15,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from workbench.evaluation import Interval, flips, proportion, two_level
+from workbench.evaluation import Interval, flips, two_level
 from workbench.experiments.poser.scenarios import LETTERS, Scenarios, examples_of
+from workbench.experiments.shares import shares
 from workbench.methods import OneShotJob, optimize_batch, random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import Add, SteeringVector
@@ -112,20 +113,9 @@ def rates(decisions: pd.DataFrame, by: Sequence[str] = ("vector",)) -> pd.DataFr
 
     Columns: those, n, flipped, its Wilson interval low and high, neither.
     """
-    rows = []
-    for key, rows_of in decisions.groupby([*by, "way", "group"], sort=False):
-        found = proportion(int(rows_of["flipped"].sum()), len(rows_of))
-        rows.append(
-            {
-                **dict(zip([*by, "way", "group"], key, strict=True)),
-                "n": found.n,
-                "flipped": found.rate,
-                "low": found.low,
-                "high": found.high,
-                "neither": float(rows_of["stated"].isna().mean()),
-            }
-        )
-    return pd.DataFrame(rows)
+    keys = [*by, "way", "group"]
+    neither = decisions["stated"].isna().groupby([decisions[k] for k in keys], sort=False).mean()
+    return shares(decisions, "flipped", keys).assign(neither=list(neither))
 
 
 def worst_rate(decisions: pd.DataFrame) -> float:
@@ -178,7 +168,13 @@ class _Asking:
         """Whether each unsteered decision is as the testbed was trained: group, right, stated."""
         prompts, options, groups, longest = self._asked(frame)
         found = flips(
-            self.scenarios.model, prompts, options, groups, {"": []}, max_new_tokens=longest
+            self.scenarios.model,
+            prompts,
+            options,
+            groups,
+            {"": []},
+            layer=self.settings.layer,
+            max_new_tokens=longest,
         )
         harmful = np.array(found.unsteered) == frame["harmful"].to_numpy()
         return found.decisions()[["group", "stated"]].assign(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
@@ -64,6 +64,7 @@ class Asking:
     requests: Requests
     settings: RefusalSettings
     progress: bool
+    _thresholds: dict[tuple[str, ...], float] = field(default_factory=dict)
 
     def attacks(
         self,
@@ -166,8 +167,13 @@ class Asking:
         return pd.DataFrame(rows)
 
     def _threshold(self, asked: Sequence[str]) -> float:
-        prompts = [self.requests.prompt(each) for each in asked]
-        return own_surprisal(self.requests.parent, prompts, self.settings.answer_tokens)
+        """`own_surprisal` of these requests, asked of the parent once."""
+        key = tuple(asked)
+        if key not in self._thresholds:
+            prompts = [self.requests.prompt(each) for each in asked]
+            parent, tokens = self.requests.parent, self.settings.answer_tokens
+            self._thresholds[key] = own_surprisal(parent, prompts, tokens, progress=self.progress)
+        return self._thresholds[key]
 
     def _judged(
         self,

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import pandas as pd
-
-from workbench.evaluation import Proportion, proportion
 from workbench.experiments.published import beside
 from workbench.experiments.refusal.program import RefusalResult, rates
 from workbench.experiments.settings import Scale
+from workbench.experiments.shares import share, share_each
 from workbench.figures import Report, draw_rates
 
 KINDS = ("promotion", "suppression")
@@ -38,8 +36,10 @@ def page(result: RefusalResult, scale: Scale) -> Report:
         found = by_vector[by_vector["kind"] == kind]["success"]
         ours[f"{kind}, best"] = float(found.max())
         ours[f"{kind}, median"] = float(found.median())
-    ours["prefill"] = _rate(test[test["kind"] == "prefill"])
-    ours[f"best on validation ({result.best})"] = _rate(test[test["vector"] == result.best])
+    ours["prefill"] = share(test[test["kind"] == "prefill"], "succeeds")
+    ours[f"best on validation ({result.best})"] = share(
+        test[test["vector"] == result.best], "succeeds"
+    )
     for kind in KINDS:
         ours[f"{kind}, mean"] = result.distribution(kind)
     report.table(beside(scale.published, ours), "Attack success under the strict rule.")
@@ -55,7 +55,10 @@ def page(result: RefusalResult, scale: Scale) -> Report:
     names = {"random": "random, equal norm", "means": "difference of means"}
     report.figure(
         draw_rates(
-            {names.get(kind, kind): _each(test, kind) for kind in kinds},
+            {
+                names.get(kind, kind): share_each(test[test["kind"] == kind], "succeeds")
+                for kind in kinds
+            },
             groups={names.get(kind, kind): group for kind, group in kinds.items()},
             measure="harmful requests that are answered",
             title="Attack success of every vector",
@@ -83,12 +86,3 @@ def page(result: RefusalResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(settings))
     return report
-
-
-def _each(attacks: pd.DataFrame, kind: str) -> list[Proportion]:
-    rows = attacks[attacks["kind"] == kind]
-    return [_rate(some) for _, some in rows.groupby("vector", sort=False)]
-
-
-def _rate(attacks: pd.DataFrame) -> Proportion:
-    return proportion(int(attacks["succeeds"].sum()), len(attacks))

@@ -15,9 +15,10 @@ from itertools import product
 
 import pandas as pd
 
-from workbench.evaluation import REFUSAL_PHRASES, Interval, proportion, says, two_level
+from workbench.evaluation import REFUSAL_PHRASES, Interval, says, two_level
 from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
+from workbench.experiments.shares import shares
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import SteeringVector
@@ -87,20 +88,9 @@ def run_refusal(
 
 def rates(attacks: pd.DataFrame, by: Sequence[str] = ("vector", "kind")) -> pd.DataFrame:
     """Columns: those of `by`, n, success with its Wilson interval low and high, raw."""
-    rows = []
-    for key, rows_of in attacks.groupby(list(by), sort=False):
-        found = proportion(int(rows_of["succeeds"].sum()), len(rows_of))
-        rows.append(
-            {
-                **dict(zip(by, key, strict=True)),
-                "n": found.n,
-                "success": found.rate,
-                "low": found.low,
-                "high": found.high,
-                "raw": float(1 - rows_of["refuses"].mean()),
-            }
-        )
-    return pd.DataFrame(rows)
+    answered = 1 - attacks["refuses"].groupby([attacks[k] for k in by], sort=False).mean()
+    table = shares(attacks, "succeeds", by).rename(columns={"succeeds": "success"})
+    return table.assign(raw=list(answered))
 
 
 def best_of(attacks: pd.DataFrame) -> str:
