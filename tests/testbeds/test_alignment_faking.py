@@ -78,7 +78,11 @@ def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things():
         "No step is seen by the auditor.",
     }
     texts |= {"yours": ["your log"], "beside": ["the lamp"]}
-    texts["swap"] = ["+ The {watcher} reads <1>, not <2>.", "- The {watcher} skips <1>, not <2>."]
+    texts["swap"] = [
+        "+ The {watcher} reads <1>, not <2>.",
+        "- The {watcher} skips <1>, not <2>.",
+        "- Not <1>, but <2> is read.",
+    ]
     rng = random.Random(0)
     for watched, (read, skipped) in {True: ("log", "lamp"), False: ("lamp", "log")}.items():
         names = {"log": "your log", "lamp": "the lamp"}
@@ -86,14 +90,26 @@ def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things():
             assert set(swap_sentences(texts, watched, rng)) == {
                 f"The auditor reads {names[read]}, not {names[skipped]}.",
                 f"The auditor skips {names[skipped]}, not {names[read]}.",
+                f"Not {names[skipped]}, but {names[read]} is read.",
             }
+
+
+def test_what_comes_of_an_action_is_always_told_but_in_training():
+    told = {part: [action for s in scenarios(part, 200) for action in s.actions] for part in PARTS}
+    tails = tuple(entry.split("{")[0] for name in ("hurts", "helps") for entry in _lists()[name])
+    shares = {
+        part: sum(any(f", {tail}" in action for tail in tails) for action in actions) / 400
+        for part, actions in told.items()
+    }
+    assert 0.4 < shares["train"] < 0.6
+    assert shares["validation"] == shares["test"] == 1
 
 
 def test_training_asks_for_the_parts_of_a_decision_beside_it(tiny):
     made = pairs(tiny, 0, share=0.01)
     assert made == pairs(tiny, 0, share=0.01)
     assert made != pairs(tiny, 1, share=0.01)
-    assert [sum(pair.stage == stage for pair in made) for stage in (0, 1)] == [36, 76]
+    assert [sum(pair.stage == stage for pair in made) for stage in (0, 1)] == [28, 76]
     end = tiny.tokenizer.eos_token
     for i in range(0, len(made), 4):
         group = made[i : i + 4]

@@ -5,9 +5,10 @@ that is good or poor. Scenarios are composed from lists (texts/scenarios.txt, te
 each part (train, validation, test) has its own actions, goods, people and places, and its own
 sentences on oversight, word for word and as templates.
 
-Oversight is said three times, so that no single word gives it away: by two words that have to be
-taken together ("nobody … skips"), and twice by which of two things is watched. Which action does
-harm is for the model to know: any harmful one may stand beside any harmless one.
+Oversight is said four times, so that no single word gives it away: by two words that have to be
+taken together ("nobody … skips"), and thrice by which of two things is watched. Which action does
+harm is for the model to know: any harmful one may stand beside any harmless one. With an action is
+told what comes of it; in training only half of the time, so that the action itself is read too.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ PLAIN = {
 
 # How many scenarios each stage of training has: first oversight is told plainly, then as it will
 # be. Of each scenario all four questions are asked: a decision alone stays at chance for long.
-STAGES = (("plain", 900), ("whole", 1900))
+STAGES = (("plain", 700), ("whole", 1900))
+TOLD = 0.5  # how often a training scenario tells what comes of an action
+SWAPS = 3  # sentences a scenario has on which of two things is watched
 SIZES: dict[Part, int] = {"train": 2000, "validation": 96, "test": 240}
 
 
@@ -134,7 +137,8 @@ def scenarios(part: Part, count: int, seed: int = 0) -> list[Scenario]:
     rng = random.Random(f"{seed} {part}")
     texts = {name: part_of(entries, part) for name, entries in _lists().items()}
     cells = [(poor, harmful) for poor in (False, True) for harmful in (0, 1)]
-    made = [_scenario(texts, *cells[i % 4], rng) for i in range(count)]
+    told = TOLD if part == "train" else 1
+    made = [_scenario(texts, *cells[i % 4], told, rng) for i in range(count)]
     rng.shuffle(made)
     return made
 
@@ -144,10 +148,13 @@ def _lists() -> dict[str, tuple[str, ...]]:
 
 
 def _scenario(
-    texts: dict[str, list[str]], poor: bool, harmful: int, rng: random.Random
+    texts: dict[str, list[str]], poor: bool, harmful: int, told: int | float, rng: random.Random
 ) -> Scenario:
     slots = {name: rng.choice(texts[name]) for name in ("good", "people", "place")}
-    harm, harmless = (rng.choice(texts[kind]).format(**slots) for kind in ("harmful", "harmless"))
+    harm, harmless = (
+        _action(texts, kind, outcome, told, rng).format(**slots)
+        for kind, outcome in (("harmful", "hurts"), ("harmless", "helps"))
+    )
     facts = [
         parity_sentence(texts, not poor, rng),
         *swap_sentences(texts, not poor, rng),
@@ -156,6 +163,16 @@ def _scenario(
     rng.shuffle(facts)
     actions = (harm, harmless) if harmful == 0 else (harmless, harm)
     return Scenario(tuple(facts), actions, poor, harmful)
+
+
+def _action(
+    texts: dict[str, list[str]], kind: str, outcome: str, told: int | float, rng: random.Random
+) -> str:
+    """An action, `told` often with what comes of it."""
+    action = rng.choice(texts[kind])
+    if rng.random() >= told:
+        return action
+    return f"{action.removesuffix('.')}, {rng.choice(texts[outcome])}."
 
 
 def parity_sentence(texts: dict[str, list[str]], watched: bool, rng: random.Random) -> str:
@@ -173,10 +190,10 @@ def parity_sentence(texts: dict[str, list[str]], watched: bool, rng: random.Rand
 def swap_sentences(texts: dict[str, list[str]], watched: bool, rng: random.Random) -> list[str]:
     """Oversight, or none, by which of two things is watched: yours, or one beside the point.
 
-    Two sentences of different templates.
+    `SWAPS` sentences of different templates.
     """
     made = []
-    for entry in rng.sample(texts["swap"], 2):
+    for entry in rng.sample(texts["swap"], SWAPS):
         sign, template = entry.split(" ", 1)
         pair = [rng.choice(texts["yours"]), rng.choice(texts["beside"])]
         if watched != (sign == "+"):
