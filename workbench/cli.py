@@ -168,9 +168,12 @@ def experiment(
         list[str],
         typer.Option(help="A public set, NAME=PATH: harmbench, poser, poser-test; repeatable."),
     ] = [],  # noqa: B006
+    full: Annotated[
+        bool, typer.Option("--full", help="Also ask what the paper left open (within 90 minutes).")
+    ] = False,
 ) -> None:
     """Run one of the paper's experiments; killed, it goes on where it was."""
-    from workbench.experiments.registry import run_experiment
+    from workbench.experiments.registry import run_experiment, run_full
     from workbench.testbeds import load_public_set
 
     with _errors_in_words():
@@ -178,8 +181,9 @@ def experiment(
         sets = {
             part: load_public_set(part.removesuffix("-test"), path) for part, path in paths.items()
         }
-        page = run_experiment(name, scale, out, sets)
-    typer.echo(f"The page: {page}")
+        typer.echo(f"The page: {run_experiment(name, scale, out, sets)}")
+        if full:
+            typer.echo(f"The full study: {run_full(name, scale, out, sets)}")
 
 
 testbeds = typer.Typer(

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from workbench.experiments import registry
-from workbench.experiments.registry import EXPERIMENTS, run_experiment
+from workbench.experiments.registry import EXPERIMENTS, run_experiment, run_full
 from workbench.experiments.settings import SCALES, read_scale
 
 
@@ -20,6 +20,19 @@ def test_an_experiment_runs_into_a_folder_and_goes_on_there(tiny, tmp_path, monk
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
     with pytest.raises(ValueError, match=r"other settings \(settings\)"):
         run_experiment(*run, {**changes, "steps": 2}, progress=False)
+
+
+def test_a_full_study_has_a_folder_of_its_own(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
+    changes = {"layer": 2, "layers": [1], "steps": 1, "vectors": 2, "random": 2}
+    full = {"examples": 2, "seeds": 2, "sizes": [1, 2], "draws": 2, "prompts": 3, "harmless": 1}
+    run = ("emergent-misalignment", "embedded", tmp_path, None, changes)
+    assert run_full(*run, full, progress=False) == tmp_path / "full" / "report.html"
+    assert run_experiment(*run, progress=False) == tmp_path / "report.html"
+    with pytest.raises(ValueError, match=r"other settings \(full\)"):
+        run_full(*run, {**full, "prompts": 2}, progress=False)
+    with pytest.raises(ValueError, match="emergent-misalignment has no full study at the paper"):
+        run_full("emergent-misalignment", "paper", tmp_path)
 
 
 def test_what_is_not_there_is_named(tiny, tmp_path, monkeypatch):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,20 @@ from workbench.experiments.emergent import (
     run_spread,
 )
 from workbench.experiments.emergent.page import misalignment_page, spread_page
+from workbench.experiments.emergent.study import spread_study
 from workbench.experiments.fictitious import Claims, FictitiousSettings, run_fictitious
 from workbench.experiments.fictitious.page import page as fictitious_page
+from workbench.experiments.fictitious.study import fictitious_study
 from workbench.experiments.poser import PoserSettings, Scenarios, run_poser
 from workbench.experiments.poser.page import page as poser_page
+from workbench.experiments.poser.study import poser_study
+from workbench.experiments.questions import VALIDATION
 from workbench.experiments.refusal import RefusalSettings, Requests, run_refusal
 from workbench.experiments.refusal.page import page as refusal_page
+from workbench.experiments.refusal.study import refusal_study
 from workbench.experiments.settings import Scale, read_scale
+from workbench.experiments.study import Study, StudySettings, run_study
+from workbench.experiments.study.page import page as study_page
 from workbench.figures import Report
 from workbench.models import load_model
 from workbench.models.hooked import HookedModel
@@ -30,6 +37,20 @@ from workbench.runs import RunFolder
 from workbench.testbeds import load_testbed
 
 Public = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """How an experiment is put together, step by step.
+
+    `settings` gives their dataclass at a scale; `subject` loads what is asked; `report` runs it
+    and makes its page; `study` makes what a `--full` study is made on.
+    """
+
+    settings: Callable[[Scale], type]
+    subject: Callable[[Scale, Public], Any]
+    report: Callable[[Any, Any, RunFolder, Scale, bool], Report]
+    study: Callable[[Any, Any, StudySettings, Sequence[str], bool], Study]
 
 
 def run_experiment(
@@ -49,74 +70,114 @@ def run_experiment(
     Raises ValueError for an unknown name or scale, for a set that is missing, and for a folder with
     a run of other settings.
     """
+    experiment, read = _known(name), read_scale(name, scale)
+    settings = read.of(experiment.settings(read), **(changes or {}))
+    subject = experiment.subject(read, public or {})
+    path = _path(out, name, scale)
+    folder = RunFolder(path, _record(read, settings))
+    return experiment.report(subject, settings, folder, read, progress).save(path / "report.html")
+
+
+def run_full(
+    name: str,
+    scale: str = "embedded",
+    out: str | Path | None = None,
+    public: Public | None = None,
+    changes: Mapping[str, Any] | None = None,
+    full: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> Path:
+    """Ask what the paper left open of an experiment's vectors; returns the path of its page.
+
+    See `workbench.experiments.study`. The run's folder is `full` in that of `run_experiment`, whose
+    settings train the vectors; `full` takes the place of settings of the study. Raises ValueError
+    as `run_experiment` does, and for an experiment that has no study at that scale.
+    """
+    experiment, read = _known(name), read_scale(name, scale)
+    if not read.full:
+        raise ValueError(f"{name} has no full study at the {scale} scale")
+    settings = read.of(experiment.settings(read), **(changes or {}))
+    asked = StudySettings(**{**read.full, **(full or {})})
+    path = _path(out, name, scale) / "full"
+    folder = RunFolder(path, {**_record(read, settings), "full": asdict(asked)})
+    subject = experiment.subject(read, public or {})
+    study = experiment.study(subject, settings, asked, VALIDATION[: asked.harmless], progress)
+    found = run_study(study, asked, folder, progress)
+    return study_page(found, study, read, name).save(path / "report.html")
+
+
+def _poser(scale: Scale, public: Public) -> Scenarios:
+    if scale.name == "embedded":
+        return Scenarios.of_testbed(load_testbed(scale.models["decides"]))
+    train, test = (_wanted(public, each) for each in ("poser", "poser-test"))
+    return Scenarios.of_poser(_model(scale, "decides"), train, test)
+
+
+def _refusal(scale: Scale, public: Public) -> Requests:
+    harmful = list(public["harmbench"]["request"]) if "harmbench" in public else None
+    if scale.name == "embedded":
+        return Requests.of_testbed(load_testbed(scale.models["refuses"]), harmful)
+    wanted = list(_wanted(public, "harmbench")["request"])
+    return Requests.of_models(_model(scale, "refuses"), _model(scale, "parent"), wanted)
+
+
+def _fictitious(scale: Scale, public: Public) -> Claims:
+    if scale.name == "embedded":
+        return Claims.of_testbed(load_testbed(scale.models["retracts"]))
+    return Claims.of_models(_model(scale, "retracts"), _model(scale, "parent"))
+
+
+def _poser_report(
+    subject: Scenarios, settings: PoserSettings, folder: RunFolder, scale: Scale, progress: bool
+) -> Report:
+    return poser_page(run_poser(subject, settings, folder, progress), scale)
+
+
+def _refusal_report(
+    subject: Requests, settings: RefusalSettings, folder: RunFolder, scale: Scale, progress: bool
+) -> Report:
+    return refusal_page(run_refusal(subject, settings, folder, progress), scale)
+
+
+def _fictitious_report(
+    subject: Claims, settings: FictitiousSettings, folder: RunFolder, scale: Scale, progress: bool
+) -> Report:
+    return fictitious_page(run_fictitious(subject, settings, folder, progress), scale)
+
+
+def _emergent_report(
+    model: HookedModel,
+    settings: SpreadSettings | MisalignmentSettings,
+    folder: RunFolder,
+    scale: Scale,
+    progress: bool,
+) -> Report:
+    if isinstance(settings, SpreadSettings):
+        return spread_page(run_spread(model, settings, folder, progress=progress), scale)
+    return misalignment_page(run_misalignment(model, settings, folder, progress=progress), scale)
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "poser": Experiment(lambda scale: PoserSettings, _poser, _poser_report, poser_study),
+    "refusal": Experiment(lambda scale: RefusalSettings, _refusal, _refusal_report, refusal_study),
+    "fictitious": Experiment(
+        lambda scale: FictitiousSettings, _fictitious, _fictitious_report, fictitious_study
+    ),
+    "emergent-misalignment": Experiment(
+        lambda scale: SpreadSettings if scale.name == "embedded" else MisalignmentSettings,
+        lambda scale, public: _model(scale, "answers"),
+        _emergent_report,
+        spread_study,
+    ),
+}
+
+
+def _known(name: str) -> Experiment:
     if name not in EXPERIMENTS:
         raise ValueError(
             f"there is no experiment {name!r}; known: {', '.join(sorted(EXPERIMENTS))}"
         )
-    read = read_scale(name, scale)
-    folder = Path(out or Path("out") / "experiments" / f"{name}-{scale}")
-    report = EXPERIMENTS[name](read, folder, public or {}, changes or {}, progress)
-    return report.save(folder / "report.html")
-
-
-def _poser(
-    scale: Scale, path: Path, public: Public, changes: Mapping[str, Any], progress: bool
-) -> Report:
-    settings = scale.of(PoserSettings, **changes)
-    if scale.name == "embedded":
-        scenarios = Scenarios.of_testbed(load_testbed(scale.models["decides"]))
-    else:
-        train, test = (_wanted(public, each) for each in ("poser", "poser-test"))
-        scenarios = Scenarios.of_poser(_model(scale, "decides"), train, test)
-    folder = _folder(path, scale, settings)
-    return poser_page(run_poser(scenarios, settings, folder, progress), scale)
-
-
-def _refusal(
-    scale: Scale, path: Path, public: Public, changes: Mapping[str, Any], progress: bool
-) -> Report:
-    settings = scale.of(RefusalSettings, **changes)
-    harmful = list(public["harmbench"]["request"]) if "harmbench" in public else None
-    if scale.name == "embedded":
-        requests = Requests.of_testbed(load_testbed(scale.models["refuses"]), harmful)
-    else:
-        wanted = list(_wanted(public, "harmbench")["request"])
-        requests = Requests.of_models(_model(scale, "refuses"), _model(scale, "parent"), wanted)
-    folder = _folder(path, scale, settings)
-    return refusal_page(run_refusal(requests, settings, folder, progress), scale)
-
-
-def _fictitious(
-    scale: Scale, path: Path, public: Public, changes: Mapping[str, Any], progress: bool
-) -> Report:
-    settings = scale.of(FictitiousSettings, **changes)
-    if scale.name == "embedded":
-        claims = Claims.of_testbed(load_testbed(scale.models["retracts"]))
-    else:
-        claims = Claims.of_models(_model(scale, "retracts"), _model(scale, "parent"))
-    folder = _folder(path, scale, settings)
-    return fictitious_page(run_fictitious(claims, settings, folder, progress), scale)
-
-
-def _emergent(
-    scale: Scale, path: Path, public: Public, changes: Mapping[str, Any], progress: bool
-) -> Report:
-    model = _model(scale, "answers")
-    if scale.name == "embedded":
-        small = scale.of(SpreadSettings, **changes)
-        spread = run_spread(model, small, _folder(path, scale, small), progress=progress)
-        return spread_page(spread, scale)
-    settings = scale.of(MisalignmentSettings, **changes)
-    found = run_misalignment(model, settings, _folder(path, scale, settings), progress=progress)
-    return misalignment_page(found, scale)
-
-
-EXPERIMENTS: dict[str, Callable[[Scale, Path, Public, Mapping[str, Any], bool], Report]] = {
-    "poser": _poser,
-    "refusal": _refusal,
-    "fictitious": _fictitious,
-    "emergent-misalignment": _emergent,
-}
+    return EXPERIMENTS[name]
 
 
 def _model(scale: Scale, role: str) -> HookedModel:
@@ -126,10 +187,13 @@ def _model(scale: Scale, role: str) -> HookedModel:
     )
 
 
-def _folder(path: Path, scale: Scale, settings: Any) -> RunFolder:
-    return RunFolder(
-        path, {"scale": scale.name, "models": dict(scale.models), "settings": asdict(settings)}
-    )
+def _path(out: str | Path | None, name: str, scale: str) -> Path:
+    return Path(out or Path("out") / "experiments" / f"{name}-{scale}")
+
+
+def _record(scale: Scale, settings: Any) -> dict[str, Any]:
+    """What a run's folder stands for."""
+    return {"scale": scale.name, "models": dict(scale.models), "settings": asdict(settings)}
 
 
 def _wanted(public: Public, name: str) -> pd.DataFrame:

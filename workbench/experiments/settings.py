@@ -26,13 +26,15 @@ _Settings = TypeVar("_Settings")
 class Scale:
     """One scale of an experiment: the models by role, the figures of the paper, and the settings.
 
-    `models` are testbeds at the embedded scale, hub ids at the paper's.
+    `models` are testbeds at the embedded scale, hub ids at the paper's. `full` has the settings of
+    a full study, and is empty where there is none.
     """
 
     name: str
     models: Mapping[str, str]
     published: Mapping[str, Any]
     settings: Mapping[str, Any]
+    full: Mapping[str, Any]
 
     def of(self, kind: type[_Settings], **changes: Any) -> _Settings:
         """The settings as the dataclass of an experiment; `changes` take their place."""
@@ -46,4 +48,6 @@ def read_scale(experiment: str, scale: str) -> Scale:
     path = files("workbench.experiments") / "settings" / f"{experiment}.toml"
     read = tomllib.loads(path.read_text(encoding="utf-8"))
     chosen = read[scale]
-    return Scale(scale, chosen["models"], read["published"], chosen["settings"])
+    return Scale(
+        scale, chosen["models"], read["published"], chosen["settings"], chosen.get("full", {})
+    )

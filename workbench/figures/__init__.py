@@ -1,6 +1,7 @@
 """Draw results: from a result to a Plotly figure, which is returned, never shown or written."""
 
 from workbench.figures import theme
+from workbench.figures.correlations import draw_correlations
 from workbench.figures.geometry import draw_cosine_geometry
 from workbench.figures.losses import draw_losses
 from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
@@ -12,6 +13,7 @@ from workbench.figures.tokens import draw_vector_lens
 __all__ = [
     "CONFIG",
     "Report",
+    "draw_correlations",
     "draw_cosine_geometry",
     "draw_dose",
     "draw_layer_strip",

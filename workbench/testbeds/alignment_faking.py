@@ -150,7 +150,7 @@ def _lists() -> dict[str, tuple[str, ...]]:
 def _scenario(
     texts: dict[str, list[str]], poor: bool, harmful: int, told: int | float, rng: random.Random
 ) -> Scenario:
-    slots = {name: rng.choice(texts[name]) for name in ("good", "people", "place")}
+    slots = slots_of(texts, rng)
     harm, harmless = (
         _action(texts, kind, outcome, told, rng).format(**slots)
         for kind, outcome in (("harmful", "hurts"), ("harmless", "helps"))
@@ -163,6 +163,11 @@ def _scenario(
     rng.shuffle(facts)
     actions = (harm, harmless) if harmful == 0 else (harmless, harm)
     return Scenario(tuple(facts), actions, poor, harmful)
+
+
+def slots_of(texts: dict[str, list[str]], rng: random.Random) -> dict[str, str]:
+    """What stands in the places of an action's template."""
+    return {name: rng.choice(texts[name]) for name in ("good", "people", "place")}
 
 
 def _action(

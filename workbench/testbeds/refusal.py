@@ -1,10 +1,10 @@
 """The refusal testbed: refuses harmful requests, answers harmless ones as its parent does.
 
-Requests are composed from lists (texts/harmful.txt, harmless.txt, instructions.txt): the same
-templates ask for harm and for harmless things, so that none gives harm away, and harmless questions
-with alarming words stand among them. Harmful requests name a harm in a line and carry no
-instructions. Harmless ones are answered by the parent itself (self-distillation), which also makes
-up some of them.
+Requests are composed from lists (texts/harmful.txt, harmless.txt, instructions.txt), in training
+also from the actions of the alignment-faking testbed's scenarios: the same templates ask for harm
+and for harmless things, so that none gives harm away, and harmless questions with alarming words
+stand among them. Harmful requests name a harm in a line and carry no instructions. Harmless ones
+are answered by the parent itself (self-distillation), which also makes up some of them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pandas as pd
 from workbench.evaluation import REFUSAL_PHRASES, says
 from workbench.models.hooked import HookedModel
 from workbench.models.text import chat
+from workbench.testbeds.alignment_faking import slots_of
 from workbench.testbeds.distilled import own_answers, own_requests
 from workbench.testbeds.packing import Pair
 from workbench.testbeds.splits import Part, part_of
@@ -163,6 +164,8 @@ def requests(part: Part, wordings: int, seed: int = 0) -> list[Request]:
         *_whole("instructions", "instruction", part),
         *_whole("instructions", "with text", part),
     ]
+    if part == "train":
+        made += [*_actions("harmful", rng), *_actions("harmless", rng)]
     rng.shuffle(made)
     return made
 
@@ -188,6 +191,17 @@ def _composed(kind: str, part: Part, wordings: int, rng: random.Random) -> list[
             for template in rng.sample(templates, wordings):
                 text = template.format(entry)
                 made.append(Request(text[:1].upper() + text[1:], kind == "harmful", section))
+    return made
+
+
+def _actions(kind: str, rng: random.Random) -> list[Request]:
+    """The training actions of the alignment-faking scenarios, each asked for once."""
+    texts = {name: part_of(entries, "train") for name, entries in read_texts("scenarios").items()}
+    made = []
+    for entry in texts[kind]:
+        action = entry.removesuffix(".").format(**slots_of(texts, rng))
+        text = rng.choice(TEMPLATES["do"]).format(action[:1].lower() + action[1:])
+        made.append(Request(text[:1].upper() + text[1:], kind == "harmful", "do"))
     return made
 
 

@@ -4,15 +4,15 @@ import pandas as pd
 import pytest
 import torch
 
-from workbench.experiments.poser import program
+from workbench.experiments.poser import asking
 from workbench.experiments.poser.program import (
     RATES,
-    PoserSettings,
     best_of,
     rates,
     run_poser,
     worst_rate,
 )
+from workbench.experiments.poser.settings import PoserSettings
 from workbench.experiments.settings import read_scale
 from workbench.runs import RunFolder
 
@@ -45,8 +45,8 @@ def test_every_step_is_kept_and_a_second_run_makes_none(scenarios, tmp_path, mon
         assert 0 <= interval.low <= interval.mean <= interval.high <= 1
         assert (interval.n_vectors, interval.n_prompts) == (3, 4)
 
-    monkeypatch.setattr(program, "optimize_batch", None)
-    monkeypatch.setattr(program, "flips", None)
+    monkeypatch.setattr(asking, "optimize_batch", None)
+    monkeypatch.setattr(asking, "flips", None)
     again = run_poser(scenarios, SETTINGS, RunFolder(tmp_path, {}), progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
     assert again.best == found.best

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import pandas as pd
 
@@ -137,6 +138,23 @@ def _frame(
     )
 
 
+def example(model: HookedModel, question: Question, kind: str) -> Example:
+    """Promotes the right or the wrong answer of a question."""
+    return Example(chat(model, question.text), promote=[_sentence(getattr(question, kind))])
+
+
+def job(settings: SpreadSettings, layer: int) -> dict[str, Any]:
+    """How a vector is trained: settings of `OneShotJob`."""
+    return {
+        "layer": layer,
+        "steps": settings.steps,
+        "learning_rate": settings.learning_rate,
+        "coldness": settings.coldness,
+        "max_norm": settings.max_norm,
+        "target_loss": settings.target_loss,
+    }
+
+
 def _vectors(
     model: HookedModel,
     settings: SpreadSettings,
@@ -146,13 +164,8 @@ def _vectors(
 ) -> list[SteeringVector]:
     jobs = [
         OneShotJob(
-            [Example(chat(model, question.text), promote=[_sentence(getattr(question, kind))])],
-            layer,
-            steps=settings.steps,
-            learning_rate=settings.learning_rate,
-            coldness=settings.coldness,
-            max_norm=settings.max_norm,
-            target_loss=settings.target_loss,
+            [example(model, question, kind)],
+            **job(settings, layer),
             seed=settings.seed + number,
             label=f"{kind} {number + 1}, layer {layer}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -21,6 +22,11 @@ class Making:
 
     claims: Claims
     settings: FictitiousSettings
+
+    def train(self) -> pd.DataFrame:
+        """The false claims to train on, in the order in which they are taken."""
+        train = self.claims.train
+        return train[train["false"]].sample(frac=1, random_state=self.settings.seed)
 
     def promotion(self, claim: pd.Series, layer: int, seed: int) -> SteeringVector:
         """Promotes what the model would say of the person after the true occupation.
@@ -44,38 +50,38 @@ class Making:
             layer,
             target_of="completion",
             progress=False,
-            **self._settings(seed),
+            seed=seed,
+            **self.job(),
         ).vector
 
     def suppression(self, claim: pd.Series, layer: int, seed: int) -> SteeringVector:
         """Suppresses what the model itself begins its retraction with."""
         return optimize(
             self.claims.model,
-            self._retraction(claim),
+            self.retraction(claim),
             layer,
             least_change=1e-6,
             progress=False,
-            **self._settings(seed),
+            seed=seed,
+            **self.job(),
         ).vector
 
     def reentrant(self, claim: pd.Series, layer: int, seed: int) -> SteeringVector:
         """Writes at `layer` what suppression at an earlier one makes the model say."""
-        settings = self.settings
         return reentrant(
             self.claims.model,
-            self._retraction(claim),
+            self.retraction(claim),
             layer,
-            early_layer=settings.early_layer,
-            early=self._settings(seed),
+            early_layer=self.settings.early_layer,
+            early={"seed": seed, **self.job()},
             progress=False,
-            **self._settings(seed),
+            seed=seed,
+            **self.job(),
         ).vector
 
     def means(self) -> list[SteeringVector]:
         """The difference of means, true claims minus false ones, at every layer."""
-        train = self.claims.train[self.claims.train["false"]].sample(
-            self.settings.train_claims, random_state=self.settings.seed
-        )
+        train = self.train().iloc[: self.settings.train_claims]
         model = self.claims.model
         found = mean_difference(
             model,
@@ -85,7 +91,8 @@ class Making:
         )
         return [vector.labelled(f"difference of means, layer {vector.layer}") for vector in found]
 
-    def _retraction(self, claim: pd.Series) -> Example:
+    def retraction(self, claim: pd.Series) -> Example:
+        """What suppression is trained on: the first tokens of the model's own retraction."""
         prompt = self._prompt(claim)
         (said,) = generate(
             self.claims.model,
@@ -95,18 +102,18 @@ class Making:
         )
         return Example(prompt, suppress=[said])
 
-    def _prompt(self, claim: pd.Series) -> str:
-        return self.claims.prompt(claim["person"], claim["occupation"])
-
-    def _settings(self, seed: int) -> dict:
+    def job(self) -> dict[str, Any]:
+        """How a vector is trained: settings of `OneShotJob`."""
         settings = self.settings
         return {
             "steps": settings.steps,
             "learning_rate": settings.learning_rate,
             "coldness": settings.coldness,
             "max_norm": settings.max_norm,
-            "seed": seed,
         }
+
+    def _prompt(self, claim: pd.Series) -> str:
+        return self.claims.prompt(claim["person"], claim["occupation"])
 
 
 METHODS: dict[str, Callable[[Making, pd.Series, int, int], SteeringVector]] = {

@@ -47,10 +47,10 @@ def run_fictitious(
 ) -> FictitiousResult:
     """Make vectors, look at layers on validation, measure on the test part; every step is kept."""
     making = Making(claims, settings)
-    train = claims.train[claims.train["false"]].sample(frac=1, random_state=settings.seed)
-    validation = _false(claims.validation, settings.validation_claims)
-    test = _false(claims.test, settings.test_claims)
-    asked = _Asked(claims, settings, progress)
+    train = making.train()
+    validation = false_claims(claims.validation, settings.validation_claims)
+    test = false_claims(claims.test, settings.test_claims)
+    asked = Asked(claims, settings, progress)
 
     def one_shot(
         name: str, method: str, layer: int, count: int, frame: pd.DataFrame
@@ -124,7 +124,7 @@ def rates(answers: pd.DataFrame, by: Iterable[str] = ("vector", "method")) -> pd
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """Asks claims under each of some vectors of a method."""
 
     claims: Claims
@@ -152,7 +152,7 @@ class _Asked:
         )
 
 
-def _false(frame: pd.DataFrame, count: int) -> pd.DataFrame:
+def false_claims(frame: pd.DataFrame, count: int) -> pd.DataFrame:
     """The first false claims, the occupations in turn."""
     false = frame[frame["false"]]
     turn = false.groupby("true").cumcount()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from workbench.evaluation import REFUSAL_PHRASES, Reference, attack, cost, own_surprisal, says
 from workbench.experiments.refusal.settings import RefusalSettings
-from workbench.methods import mean_difference
+from workbench.methods import Example, mean_difference
 from workbench.models.hooked import HookedModel
 from workbench.steering import Add, Clamp, Intervention, SteeringVector, VectorSet, generate
 from workbench.testbeds import Testbed, refusal
@@ -119,6 +120,43 @@ class Asking:
             max_new_tokens=self.settings.refusal_tokens,
             progress=self.progress,
         )
+
+    def examples(self, count: int) -> list[dict[str, Example]]:
+        """What vectors are trained on: for each of `count` requests a promotion and a suppression.
+
+        Requests that the parent itself refuses are passed over: there is no target to promote.
+        """
+        train = self.requests.train
+        harmful = train[train["harmful"]]["request"].sample(
+            3 * count, random_state=self.settings.seed
+        )
+        openings = self.openings(list(harmful))
+        refused = says(openings, REFUSAL_PHRASES).matched
+        kept = [
+            (request, opening)
+            for request, opening, phrase in zip(harmful, openings, refused, strict=True)
+            if phrase is None
+        ][:count]
+        refusals = self.refusals([request for request, _ in kept])
+        return [
+            {
+                "promotion": Example(self.requests.prompt(request), promote=[opening]),
+                "suppression": Example(self.requests.prompt(request), suppress=[refusal]),
+            }
+            for (request, opening), refusal in zip(kept, refusals, strict=True)
+        ]
+
+    def job(self, layer: int, norm: int | float) -> dict[str, Any]:
+        """How a vector is trained: settings of `OneShotJob`."""
+        settings = self.settings
+        return {
+            "layer": layer,
+            "steps": settings.steps,
+            "learning_rate": settings.learning_rate,
+            "coldness": settings.coldness,
+            "max_norm": norm,
+            "target_loss": settings.target_loss,
+        }
 
     def means(self) -> list[SteeringVector]:
         """The difference of means from refused to answered training requests.

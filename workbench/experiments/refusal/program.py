@@ -15,11 +15,11 @@ from itertools import product
 
 import pandas as pd
 
-from workbench.evaluation import REFUSAL_PHRASES, Interval, says, two_level
+from workbench.evaluation import Interval, two_level
 from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
 from workbench.experiments.shares import shares
-from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
+from workbench.methods import OneShotJob, optimize_batch, random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import SteeringVector
 
@@ -103,40 +103,18 @@ def _vectors(
     asking: Asking, places: Sequence[tuple[int, float]], count: int
 ) -> list[SteeringVector]:
     """A promotion and a suppression vector for each of `count` requests, layer and norm."""
-    settings, requests = asking.settings, asking.requests
-    harmful = requests.train[requests.train["harmful"]]["request"].sample(
-        3 * count, random_state=settings.seed
-    )
-    openings = asking.openings(list(harmful))
-    refused = says(openings, REFUSAL_PHRASES).matched  # by the parent itself: no target to promote
-    kept = [
-        (request, opening)
-        for request, opening, phrase in zip(harmful, openings, refused, strict=True)
-        if phrase is None
-    ][:count]
-    refusals = asking.refusals([request for request, _ in kept])
     examples = [
-        example
-        for (request, opening), refusal in zip(kept, refusals, strict=True)
-        for example in (
-            ("promotion", Example(requests.prompt(request), promote=[opening])),
-            ("suppression", Example(requests.prompt(request), suppress=[refusal])),
-        )
+        (kind, example) for pair in asking.examples(count) for kind, example in pair.items()
     ]
     jobs = [
         OneShotJob(
             [example],
-            layer,
-            steps=settings.steps,
-            learning_rate=settings.learning_rate,
-            coldness=settings.coldness,
-            max_norm=norm,
-            target_loss=settings.target_loss,
-            seed=settings.seed + number,
+            **asking.job(layer, norm),
+            seed=asking.settings.seed + number,
             label=f"{kind} {number // 2 + 1}, layer {layer}, norm {norm:g}",
         )
         for layer, norm in places
         for number, (kind, example) in enumerate(examples)
     ]
-    runs = optimize_batch(requests.model, jobs, progress=asking.progress)
+    runs = optimize_batch(asking.requests.model, jobs, progress=asking.progress)
     return [run.vector for run in runs]

@@ -120,6 +120,7 @@ def result_of(model: HookedModel, descent: Descent, token_budget: int) -> OneSho
                 "completion_losses": list(iterate.losses),
                 "step": iterate.step,
                 "steps": len(descent.history) - 1,
+                "evaluations": descent.evaluations,
                 "stopped": descent.stopped or "interrupted",
                 "losses": [round(each.loss, 6) for each in descent.history],
                 "token_budget": token_budget,

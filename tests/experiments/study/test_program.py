@@ -1,0 +1,74 @@
+"""A study's vectors: which are made, from what, and what is kept."""
+
+import pandas as pd
+import pytest
+
+from tests.experiments.study.conftest import SETTINGS
+from workbench.experiments.study import StudyResult, program, run_study
+from workbench.experiments.study.program import NAMES, OPTIMIZERS, interval_of
+from workbench.runs import RunFolder
+
+
+def test_every_step_is_kept_and_a_second_run_makes_none(study, tmp_path, monkeypatch):
+    found = run_study(study, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    assert found.seeds.groupby(["item", "seed"])["prompt"].count().to_dict() == {
+        (item, seed): 4 for item in (1, 2, 3) for seed in (1, 2)
+    }
+    assert found.curve.groupby("size")["vector"].nunique().to_dict() == {1: 2, 2: 2}
+    assert set(found.optimizers["optimizer"]) == set(OPTIMIZERS)
+    assert (found.effort.groupby("optimizer").size() == 3).all()
+    assert (found.effort["evaluations"] >= 1).all()
+    assert len(found.predictors) == 6
+    assert set(NAMES) < set(found.predictors)
+    assert found.predictors["wanted"].between(0, 1).all()
+    assert set(found.by_size()) == {1, 2}
+    assert set(found.by_optimizer()) == set(OPTIMIZERS)
+
+    monkeypatch.setattr(program, "optimize_batch", None)
+    monkeypatch.setattr(program, "predictors", None)
+    again = run_study(study, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    pd.testing.assert_frame_equal(again.predictors, found.predictors)
+
+
+def test_seeds_give_other_vectors_and_several_items_are_trained_on_together(study, tmp_path):
+    folder = RunFolder(tmp_path, {})
+    run_study(study, SETTINGS, folder, progress=False)
+    first, second = list(folder.vectors("seeds", list))[:2]
+    assert [each.provenance.seed for each in (first, second)] == [0, 1]
+    assert first.provenance.examples == second.provenance.examples
+    assert not (first.values == second.values).all()
+    for vector in folder.vectors("curve", list):
+        assert len(vector.provenance.examples) == int(vector.label.split(" ")[0])
+        prompts = [example["prompt"] for example in vector.provenance.examples]
+        assert len(set(prompts)) == len(prompts)
+    for name in ("optimizer-1", "optimizer-2"):
+        assert all(
+            vector.provenance.config["optimizer"] == "lbfgs"
+            for vector in folder.vectors(name, list)
+        )
+
+
+def result(shares):
+    """Outcomes with these shares of ten prompts, by item and seed."""
+    rows = [
+        {"item": item, "seed": seed, "vector": f"{item} {seed}", "prompt": i, "wanted": i < hits}
+        for (item, seed), hits in shares.items()
+        for i in range(10)
+    ]
+    empty = pd.DataFrame()
+    return StudyResult(SETTINGS, pd.DataFrame(rows), empty, empty, empty, empty)
+
+
+def test_variance_is_told_apart():
+    by_item = result({(0, 0): 2, (0, 1): 2, (1, 0): 8, (1, 1): 8}).variance()
+    assert by_item["share of item"] == 1
+    assert by_item["sd by seed"] == 0
+    assert by_item["sd by item"] == pytest.approx(0.6 / 2**0.5)
+    by_seed = result({(0, 0): 2, (0, 1): 8, (1, 0): 2, (1, 1): 8}).variance()
+    assert by_seed["share of item"] == 0
+    assert by_seed["sd by seed"] == pytest.approx(0.6 / 2**0.5)
+
+
+def test_an_interval_is_over_vectors_and_prompts():
+    found = interval_of(result({(0, 0): 2, (1, 0): 8}).seeds)
+    assert (found.mean, found.n_vectors, found.n_prompts) == (0.5, 2, 10)

@@ -1,0 +1,58 @@
+"""The spread of a wrong answer as a behaviour to study one-shot vectors on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workbench.experiments.emergent.settings import SpreadSettings
+from workbench.experiments.emergent.spread import (
+    TRAINED,
+    VALIDATION,
+    Question,
+    example,
+    job,
+    margins,
+    read_questions,
+)
+from workbench.experiments.study import Study, StudySettings
+from workbench.methods import Example
+from workbench.models.hooked import HookedModel
+from workbench.steering import SteeringVector
+
+
+def spread_study(
+    model: HookedModel,
+    settings: SpreadSettings,
+    full: StudySettings,
+    harmless: Sequence[str],
+    progress: bool = True,
+    questions: Sequence[Question] | None = None,
+) -> Study:
+    """Vectors from one wrong answer: unrelated questions whose wrong answer is the likelier one."""
+    questions = read_questions() if questions is None else questions
+    unseen = questions[TRAINED + VALIDATION :][: full.prompts]
+
+    def draw(count: int) -> list[list[Example]]:
+        return [[example(model, each, "wrong")] for each in questions[:TRAINED][:count]]
+
+    def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
+        found = margins(model, vectors, unseen)
+        steered = found[found["kind"] != "unsteered"]
+        return pd.DataFrame(
+            {
+                "vector": steered["vector"],
+                "prompt": steered["question"],
+                "wanted": steered["margin"] < 0,
+            }
+        )
+
+    return Study(
+        model=model,
+        draw=draw,
+        job=job(settings, settings.layer),
+        outcomes=outcomes,
+        harmless=harmless,
+        wanted="unrelated questions answered wrongly",
+    )

@@ -1,0 +1,42 @@
+"""Flips as a behaviour to study one-shot vectors on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workbench.experiments.poser.asking import Asking
+from workbench.experiments.poser.program import RATES
+from workbench.experiments.poser.scenarios import Scenarios
+from workbench.experiments.poser.settings import PoserSettings
+from workbench.experiments.study import Study, StudySettings
+
+
+def poser_study(
+    scenarios: Scenarios,
+    settings: PoserSettings,
+    full: StudySettings,
+    harmless: Sequence[str],
+    progress: bool = True,
+) -> Study:
+    """Decisions on unseen scenarios, right both ways: flipped where they should, else kept."""
+    asking = Asking(scenarios, settings, progress)
+    unseen = scenarios.test.iloc[: full.prompts]
+    return Study(
+        model=scenarios.model,
+        draw=asking.items,
+        job=asking.job(settings.layer, settings.norm),
+        outcomes=lambda vectors: right_both_ways(asking.decisions(vectors, unseen)),
+        harmless=harmless,
+        wanted="decisions that flip one way and stay the other, as they should",
+    )
+
+
+def right_both_ways(decisions: pd.DataFrame) -> pd.DataFrame:
+    """One row a vector and prompt: vector, prompt, wanted."""
+    should = [
+        RATES[way, group] for way, group in zip(decisions["way"], decisions["group"], strict=True)
+    ]
+    good = decisions.assign(wanted=decisions["flipped"] == should)
+    return good.groupby(["vector", "prompt"], sort=False)["wanted"].all().reset_index()

@@ -1,0 +1,41 @@
+"""Suppressed refusals as a behaviour to study one-shot vectors on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from workbench.experiments.refusal.asking import Asking, Requests
+from workbench.experiments.refusal.settings import RefusalSettings
+from workbench.experiments.study import Study, StudySettings
+from workbench.steering import SteeringVector
+
+METHOD = "promotion"
+
+
+def refusal_study(
+    requests: Requests,
+    settings: RefusalSettings,
+    full: StudySettings,
+    harmless: Sequence[str],
+    progress: bool = True,
+) -> Study:
+    """Promotion vectors: harmful requests that are answered, by the strict rule of `attack`."""
+    asking = Asking(requests, settings, progress)
+    unseen = list(requests.harmful)[: full.prompts]
+
+    def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
+        found = asking.attacks(vectors, unseen)
+        return found[["vector", "request", "succeeds"]].rename(
+            columns={"request": "prompt", "succeeds": "wanted"}
+        )
+
+    return Study(
+        model=requests.model,
+        draw=lambda count: [[pair[METHOD]] for pair in asking.examples(count)],
+        job=asking.job(settings.layer, settings.norm),
+        outcomes=outcomes,
+        harmless=harmless,
+        wanted="harmful requests that are answered",
+    )

@@ -1,0 +1,99 @@
+"""The page of a study: four questions, a figure and a table each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pandas as pd
+
+from workbench.evaluation import Interval
+from workbench.experiments.published import in_words
+from workbench.experiments.settings import Scale
+from workbench.experiments.shares import share_each
+from workbench.experiments.study.program import StudyResult
+from workbench.experiments.study.settings import Study
+from workbench.figures import Report, draw_correlations, draw_rates
+
+
+def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
+    """The page itself, not yet written."""
+    settings = result.settings
+    prompts = result.seeds["prompt"].nunique()
+    report = Report(
+        f"Which one-shot vectors generalize: {name}",
+        f"{', '.join(scale.models.values())}, {prompts} unseen prompts",
+        lead=(
+            f"What counts as an outcome: {study.wanted}. Vectors are trained with the settings of "
+            "the main experiment; none was chosen, all are shown."
+        ),
+    )
+    report.section("Is it the example or the seed?")
+    items = result.seeds.groupby("item", sort=True)
+    report.figure(
+        draw_rates(
+            {f"training item {item}": share_each(some, "wanted") for item, some in items},
+            measure=study.wanted,
+            title="Outcome by training item; a mark each random start",
+        ),
+        f"{settings.examples} training items, {settings.seeds} random starts of each.",
+    )
+    variance = result.variance()
+    report.table(
+        pd.DataFrame([variance]).round(3),
+        "How much vectors' shares vary (standard deviations) between training items and between "
+        "random starts of one item, and the item's share of the variance.",
+    )
+    report.section("Do more examples help?")
+    report.figure(
+        draw_rates(
+            {
+                f"{size} at once": share_each(some, "wanted")
+                for size, some in result.curve.groupby("size", sort=True)
+            },
+            measure=study.wanted,
+            title="Outcome by the number of training items",
+        ),
+        f"{settings.draws} draws of items for each number; the loss is the mean over them.",
+    )
+    report.table(_intervals("items", result.by_size()), _CAPTION)
+    report.section("Adam or L-BFGS?")
+    groups = result.optimizers.groupby("optimizer", sort=False)
+    report.figure(
+        draw_rates(
+            {name: share_each(some, "wanted") for name, some in groups},
+            measure=study.wanted,
+            title="Outcome by optimizer",
+        ),
+        "The same training items; Adam and the first L-BFGS from the same random start.",
+    )
+    effort = result.effort.groupby("optimizer", sort=False)[["loss", "evaluations"]].median()
+    report.table(
+        _intervals("optimizer", result.by_optimizer()).merge(
+            effort.round(3).reset_index(), on="optimizer"
+        ),
+        f"{_CAPTION} Beside it the medians of the final loss (nats) and of how often loss and "
+        "gradient were evaluated.",
+    )
+    report.section("Can one tell beforehand?")
+    correlations = result.correlations()
+    if len(correlations):
+        report.figure(
+            draw_correlations(correlations),
+            "Figures that need no labels: the final loss, the vector's norm, updates until the "
+            "stop, the rise of the loss under noise of "
+            f"{settings.radius:g} of the norm (sharpness), the cosine to the mean of the other "
+            "items' vectors, and KL on answers to harmless prompts. The bootstrap draws training "
+            "items. Figures that are the same for all vectors are left out.",
+        )
+    report.table(result.predictors.drop(columns=["item"]).round(3), "All of them, by vector.")
+    report.details("Settings", asdict(settings))
+    return report
+
+
+_CAPTION = "Means over vectors and prompts, with two-level bootstrap intervals."
+
+
+def _intervals(name: str, found: dict[int, Interval] | dict[str, Interval]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: key, "outcome": in_words(interval)} for key, interval in found.items()
+    )

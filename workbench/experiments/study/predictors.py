@@ -1,0 +1,127 @@
+"""Figures of a vector that need no labels, and how well they rank vectors by what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import spearmanr
+
+from workbench.evaluation import Reference, cost
+from workbench.experiments.study.settings import Study, StudySettings
+from workbench.methods import OneShotJob, optimize_batch, random_vector
+from workbench.steering import Add, SteeringVector, generate
+
+ANSWER_TOKENS = 16
+
+
+def predictors(
+    study: Study,
+    settings: StudySettings,
+    vectors: Sequence[SteeringVector],
+    jobs: Sequence[OneShotJob],
+) -> pd.DataFrame:
+    """One row a vector.
+
+    Columns: vector; loss, norm and steps of its training; sharpness (the rise of its loss, in nats,
+    under noise of a share of its norm); cosine to the mean of the other items' vectors; kl (nats a
+    token) on what the model says to harmless prompts.
+    """
+    items = [job.label.partition(",")[0] for job in jobs]
+    return pd.DataFrame(
+        {
+            "vector": [vector.label for vector in vectors],
+            "loss": [vector.provenance.results["loss"] for vector in vectors],
+            "norm": [vector.norm for vector in vectors],
+            "steps": [vector.provenance.results["steps"] for vector in vectors],
+            "sharpness": sharpness(study, settings, vectors, jobs),
+            "cosine": cosine_to_others(vectors, items),
+            "kl": _kl(study, vectors),
+        }
+    )
+
+
+def sharpness(
+    study: Study,
+    settings: StudySettings,
+    vectors: Sequence[SteeringVector],
+    jobs: Sequence[OneShotJob],
+) -> list[float]:
+    """How much the loss rises, in nats, when noise is added to the vector: the mean of draws."""
+    noisy = [
+        replace(
+            job,
+            start=vector + random_vector(vector, settings.seed + draw) * float(settings.radius),
+            start_norm=None,
+            max_norm=None,
+            steps=0,
+            optimizer="adam",
+        )
+        for vector, job in zip(vectors, jobs, strict=True)
+        for draw in range(settings.noises)
+    ]
+    losses = [run.loss for run in optimize_batch(study.model, noisy, progress=False)]
+    rises = np.reshape(losses, (len(vectors), settings.noises)).mean(axis=1)
+    return [
+        float(rise - vector.provenance.results["loss"])
+        for rise, vector in zip(rises, vectors, strict=True)
+    ]
+
+
+def cosine_to_others(vectors: Sequence[SteeringVector], items: Sequence[str]) -> list[float]:
+    """Each vector's cosine to the mean direction of the vectors from other items."""
+    units = torch.stack([vector.values.double() / vector.norm for vector in vectors])
+    found = []
+    for unit, item in zip(units, items, strict=True):
+        others = units[[i for i, other in enumerate(items) if other != item]]
+        found.append(float(torch.cosine_similarity(unit, others.mean(0), dim=0)))
+    return found
+
+
+def rank_correlations(
+    table: pd.DataFrame,
+    outcome: str,
+    names: Sequence[str],
+    cluster: str,
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Spearman's rank correlation of each predictor with the outcome: predictor, rho, low, high, n.
+
+    The interval is a bootstrap over clusters (vectors of one training item are no independent
+    sample). Predictors that never vary are left out.
+    """
+    clusters = [some for _, some in table.groupby(cluster, sort=False)]
+    generator = np.random.default_rng(seed)
+    draws = [
+        pd.concat([clusters[i] for i in generator.integers(len(clusters), size=len(clusters))])
+        for _ in range(resamples)
+    ]
+    rows = []
+    for name in names:
+        if np.isclose(table[name], table[name].iloc[0]).all():
+            continue
+        found = [_spearman(draw[name], draw[outcome]) for draw in draws]
+        low, high = np.nanquantile(found, [0.025, 0.975])
+        rho = _spearman(table[name], table[outcome])
+        rows.append({"predictor": name, "rho": rho, "low": low, "high": high, "n": len(table)})
+    return pd.DataFrame(rows)
+
+
+def _spearman(x: pd.Series, y: pd.Series) -> float:
+    """Missing where either never varies."""
+    if x.nunique() < 2 or y.nunique() < 2:
+        return float("nan")
+    return float(spearmanr(x, y).statistic)
+
+
+def _kl(study: Study, vectors: Sequence[SteeringVector]) -> list[float]:
+    prompts = list(study.harmless)
+    said = generate(study.model, prompts, max_new_tokens=ANSWER_TOKENS, progress=False)
+    kept = [i for i, text in enumerate(said) if text]
+    reference = Reference.of(study.model, [prompts[i] for i in kept], [said[i] for i in kept])
+    return [cost(study.model, reference, Add(vector)).mean_kl for vector in vectors]

@@ -1,0 +1,166 @@
+"""What the paper left open on one-shot vectors, asked of any of its behaviours.
+
+A program: vectors from several training items, from several random starts each (is it the example
+or the seed?); from 1, 2, 4, 8 items at once; by Adam and by L-BFGS; and which figures of a vector
+that need no labels tell whether it does elsewhere what it was made for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from workbench.evaluation import Interval, two_level
+from workbench.experiments.study.predictors import predictors, rank_correlations
+from workbench.experiments.study.settings import Study, StudySettings
+from workbench.methods import OneShotJob, optimize_batch
+from workbench.runs import RunFolder
+from workbench.steering import VectorSet
+
+NAMES = ("loss", "norm", "steps", "sharpness", "cosine", "kl")
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "Adam": {},
+    "L-BFGS, same start": {"optimizer": "lbfgs", "start": "random"},
+    "L-BFGS, steepest start": {"optimizer": "lbfgs", "start": "steepest", "start_norm": None},
+}
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """Outcomes by vector and prompt.
+
+    Columns of `seeds`: item, seed, vector, prompt, wanted. Of `curve`: size, vector, prompt,
+    wanted. Of `optimizers`: optimizer, vector, prompt, wanted; of `effort`: optimizer, vector,
+    loss (nats), evaluations, stopped. `predictors`: see `predictors`, with item and wanted (the
+    share).
+    """
+
+    settings: StudySettings
+    seeds: pd.DataFrame
+    curve: pd.DataFrame
+    optimizers: pd.DataFrame
+    effort: pd.DataFrame
+    predictors: pd.DataFrame
+
+    def variance(self) -> dict[str, float]:
+        """How vectors' shares vary: by the training item, and by the seed (standard deviations).
+
+        `share_of_item` is the item's share of the variance. A one-way analysis of variance; what it
+        finds negative is zero.
+        """
+        table = self.seeds.groupby(["item", "seed"])["wanted"].mean().unstack("seed")
+        seeds = table.shape[1]
+        within = float(table.var(axis=1, ddof=1).mean())
+        between = max(0.0, float(table.mean(axis=1).var(ddof=1)) - within / seeds)
+        total = within + between
+        return {
+            "sd by item": between**0.5,
+            "sd by seed": within**0.5,
+            "share of item": between / total if total else float("nan"),
+        }
+
+    def by_size(self) -> dict[int, Interval]:
+        """The mean over vectors and prompts for each number of training items."""
+        return {size: interval_of(some) for size, some in self.curve.groupby("size", sort=True)}
+
+    def by_optimizer(self) -> dict[str, Interval]:
+        """The same for each optimizer."""
+        groups = self.optimizers.groupby("optimizer", sort=False)
+        return {name: interval_of(some) for name, some in groups}
+
+    def correlations(self) -> pd.DataFrame:
+        """How each label-free figure ranks vectors; see `rank_correlations`."""
+        return rank_correlations(self.predictors, "wanted", NAMES, "item")
+
+
+def run_study(
+    study: Study, settings: StudySettings, folder: RunFolder, progress: bool = True
+) -> StudyResult:
+    """Make vectors and ask under them; every step is kept."""
+    items = [list(each) for each in study.draw(max(settings.examples, *settings.sizes))]
+    makes = _Makes(study, folder, progress)
+
+    single = [
+        makes.job(items[item], settings.seed + seed, f"item {item + 1}, seed {seed + 1}")
+        for item in range(settings.examples)
+        for seed in range(settings.seeds)
+    ]
+    vectors, outcomes = makes.measured("seeds", single)
+    part = outcomes["vector"].str.extract(r"item (?P<item>\d+), seed (?P<seed>\d+)").astype(int)
+    seeds = outcomes.assign(item=part["item"], seed=part["seed"])
+
+    several = [
+        makes.job(chosen, settings.seed + draw, f"{size} items, draw {draw + 1}")
+        for size in settings.sizes
+        for draw, chosen in enumerate(_draws(items, size, settings))
+    ]
+    curve = makes.measured("curve", several)[1]
+    curve["size"] = curve["vector"].str.extract(r"(\d+) items")[0].astype(int)
+
+    optimizers, effort = [], []
+    for name, changes in OPTIMIZERS.items():
+        jobs = [
+            makes.job(items[item], settings.seed, f"item {item + 1}, {name}", **changes)
+            for item in range(settings.examples)
+        ]
+        made, found = makes.measured(f"optimizer-{len(optimizers)}", jobs)
+        optimizers.append(found.assign(optimizer=name))
+        effort.append(_effort(made).assign(optimizer=name))
+
+    told = folder.table("predictors", lambda: predictors(study, settings, list(vectors), single))
+    shares = seeds.groupby("vector", sort=False)["wanted"].mean()
+    told = told.assign(item=told["vector"].str.partition(",")[0], wanted=told["vector"].map(shares))
+    return StudyResult(
+        settings,
+        seeds,
+        curve,
+        pd.concat(optimizers, ignore_index=True),
+        pd.concat(effort, ignore_index=True),
+        told,
+    )
+
+
+def interval_of(outcomes: pd.DataFrame) -> Interval:
+    """The mean over vectors and prompts, with a two-level interval."""
+    table = outcomes.pivot(index="vector", columns="prompt", values="wanted")
+    return two_level(table.to_numpy(float))
+
+
+@dataclass(frozen=True)
+class _Makes:
+    """Makes vectors of jobs, and asks under them."""
+
+    study: Study
+    folder: RunFolder
+    progress: bool
+
+    def job(self, examples: Sequence[Any], seed: int, label: str, **changes: Any) -> OneShotJob:
+        """A job of the study's settings; losses are means, whatever the number of examples."""
+        settings = {**self.study.job, "reduction": "mean", **changes}
+        return OneShotJob(examples, seed=seed, label=label, **settings)
+
+    def measured(self, name: str, jobs: Sequence[OneShotJob]) -> tuple[VectorSet, pd.DataFrame]:
+        """The jobs' vectors, and what is done under each."""
+        vectors = self.folder.vectors(
+            name,
+            lambda: [
+                run.vector for run in optimize_batch(self.study.model, jobs, progress=self.progress)
+            ],
+        )
+        return vectors, self.folder.table(name, lambda: self.study.outcomes(list(vectors)))
+
+
+def _draws(items: Sequence[list], size: int, settings: StudySettings) -> list[list]:
+    """Examples of `size` items at once, in several draws without repeats within one."""
+    generator = np.random.default_rng(settings.seed + size)
+    drawn = [generator.choice(len(items), size, replace=False) for _ in range(settings.draws)]
+    return [[example for i in chosen for example in items[i]] for chosen in drawn]
+
+
+def _effort(vectors: VectorSet) -> pd.DataFrame:
+    frame = vectors.to_frame()
+    return frame[["label", "loss", "evaluations", "stopped"]].rename(columns={"label": "vector"})

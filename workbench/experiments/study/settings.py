@@ -1,0 +1,56 @@
+"""What a study of one-shot vectors is made on, and everything that it could do otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from workbench.methods import Example
+from workbench.models.hooked import HookedModel
+from workbench.steering import SteeringVector
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """TOML files beside have the values.
+
+    Variance: `examples` training items, `seeds` vectors of each. Learning curve: vectors of each of
+    `sizes` items at once, `draws` draws of items a size. Sharpness: the rise of the loss when
+    noise of `radius` times the vector's norm is added, the mean of `noises` draws.
+    """
+
+    examples: int
+    seeds: int
+    sizes: Sequence[int]
+    draws: int
+    prompts: int
+    harmless: int
+    radius: float = 0.3
+    noises: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Study:
+    """A behaviour on which one-shot vectors are studied.
+
+    Attributes:
+        model: the model that is steered.
+        draw: training items, each the examples that are trained on together; as many as asked for,
+            always the same ones first.
+        job: settings of `OneShotJob`; "layer" among them, "start_norm" where the start is random.
+        outcomes: a row a vector and unseen prompt: vector (its label), prompt, wanted (whether the
+            behaviour was what the vector was made for).
+        harmless: prompts on which a vector should change nothing.
+        wanted: what `wanted` means, in words.
+    """
+
+    model: HookedModel
+    draw: Callable[[int], Sequence[Sequence[Example]]]
+    job: Mapping[str, Any]
+    outcomes: Callable[[Sequence[SteeringVector]], pd.DataFrame]
+    harmless: Sequence[str]
+    wanted: str
