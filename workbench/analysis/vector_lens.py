@@ -139,8 +139,8 @@ def vector_lens(
 
 
 def through_final_norm(
-    ln_final: Any, vectors: Float[Tensor, "row d_model"]
-) -> Float[Tensor, "row d_model"]:
+    ln_final: Any, vectors: Float[Tensor, "*row d_model"]
+) -> Float[Tensor, "*row d_model"]:
     """Apply the linear part of the final norm: centre (LayerNorm only), then scale by its weight.
 
     Reads TransformerLens's wrappers, raw or folded: a norm without a weight scales by one, and

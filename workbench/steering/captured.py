@@ -1,0 +1,38 @@
+"""What passes through hooks, at one token of each row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from workbench.models.hooked import HookedModel
+from workbench.steering.hooks import attach
+
+Captured = dict[str, Float[Tensor, "batch ..."]]
+
+
+@contextmanager
+def captured(
+    model: HookedModel, hooks: Iterable[str], columns: Int[Tensor, " batch"]
+) -> Iterator[Captured]:
+    """By hook, what passes at each row's column: filled by the forward pass inside the block.
+
+    Entered before `steer`, it sees what steering finds; entered inside, what steering leaves.
+    """
+    found: Captured = {}
+
+    def keeping(hook: str):  # type: ignore[no-untyped-def]
+        def keep(x: Tensor) -> None:
+            row = torch.arange(len(columns), device=x.device)
+            found[hook] = x[row, columns.to(x.device)].detach().clone()
+
+        return keep
+
+    with ExitStack() as stack:
+        for hook in hooks:
+            stack.callback(attach(keeping(hook), hook, model, None).remove)
+        yield found
