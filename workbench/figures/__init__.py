@@ -1,6 +1,7 @@
 """Draw results: from a result to a Plotly figure, which is returned, never shown or written."""
 
 from workbench.figures import theme
+from workbench.figures.attribution import draw_attribution, draw_head_map
 from workbench.figures.correlations import draw_correlations
 from workbench.figures.geometry import draw_cosine_geometry
 from workbench.figures.losses import draw_losses
@@ -13,9 +14,11 @@ from workbench.figures.tokens import draw_vector_lens
 __all__ = [
     "CONFIG",
     "Report",
+    "draw_attribution",
     "draw_correlations",
     "draw_cosine_geometry",
     "draw_dose",
+    "draw_head_map",
     "draw_layer_strip",
     "draw_losses",
     "draw_rates",
