@@ -1,14 +1,47 @@
 """Measure the structure of vectors: pure functions from vectors and models to results."""
 
+from workbench.analysis.attribution import Attribution, Part, attribute
+from workbench.analysis.connectivity import Connectivity, connectivity
+from workbench.analysis.effects import EffectGeometry, effect_geometry
 from workbench.analysis.geometry import CosineGeometry, RandomBand, cosine_geometry, random_band
+from workbench.analysis.layer_sweep import LayerSweep, layer_sweep, log_prob_outcome
+from workbench.analysis.logit_lens import LogitLens, logit_lens
+from workbench.analysis.structure import ActivationStructure, Plane, activation_structure
+from workbench.analysis.subspaces import (
+    Spectrum,
+    SubspaceAngles,
+    angles_to,
+    principal_angles,
+    spectrum,
+)
 from workbench.analysis.vector_lens import LensToken, VectorLens, vector_lens
 
 __all__ = [
+    "ActivationStructure",
+    "Attribution",
+    "Connectivity",
     "CosineGeometry",
+    "EffectGeometry",
+    "LayerSweep",
     "LensToken",
+    "LogitLens",
+    "Part",
+    "Plane",
     "RandomBand",
+    "Spectrum",
+    "SubspaceAngles",
     "VectorLens",
+    "activation_structure",
+    "angles_to",
+    "attribute",
+    "connectivity",
     "cosine_geometry",
+    "effect_geometry",
+    "layer_sweep",
+    "log_prob_outcome",
+    "logit_lens",
+    "principal_angles",
     "random_band",
+    "spectrum",
     "vector_lens",
 ]

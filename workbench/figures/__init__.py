@@ -2,11 +2,16 @@
 
 from workbench.figures import theme
 from workbench.figures.attribution import draw_attribution, draw_head_map
+from workbench.figures.connectivity import draw_connectivity, draw_paths
 from workbench.figures.correlations import draw_correlations
+from workbench.figures.effects import draw_effects
 from workbench.figures.geometry import draw_cosine_geometry
+from workbench.figures.logit_lens import draw_logit_lens
 from workbench.figures.losses import draw_losses
 from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
 from workbench.figures.report import Report
+from workbench.figures.structure import draw_plane, draw_separation
+from workbench.figures.subspaces import draw_spectrum
 from workbench.figures.text import plain
 from workbench.figures.theme import CONFIG, themed
 from workbench.figures.tokens import draw_vector_lens
@@ -15,13 +20,20 @@ __all__ = [
     "CONFIG",
     "Report",
     "draw_attribution",
+    "draw_connectivity",
     "draw_correlations",
     "draw_cosine_geometry",
     "draw_dose",
+    "draw_effects",
     "draw_head_map",
     "draw_layer_strip",
+    "draw_logit_lens",
     "draw_losses",
+    "draw_paths",
+    "draw_plane",
     "draw_rates",
+    "draw_separation",
+    "draw_spectrum",
     "draw_vector_lens",
     "plain",
     "theme",

@@ -24,9 +24,9 @@ def page(result: PoserResult, scale: Scale) -> Report:
     """The page itself, not yet written."""
     settings, test = result.settings, result.test
     shots = test[test["kind"] == "one-shot"]
-    best = shots[shots["vector"] == result.best]
+    best = result.chosen
     vectors = shots["vector"].nunique()
-    n = len(best[best["way"] == "+v"])
+    n, shown = (len(some[some["way"] == "+v"]["prompt"].unique()) for some in (best, shots))
     report = Report(
         "Decisions flipped by one example",
         f"{scale.models['decides']}, layer {settings.layer}, norm {settings.norm:g}, "
@@ -49,8 +49,8 @@ def page(result: PoserResult, scale: Scale) -> Report:
     )
     report.table(
         beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}),
-        "Means over all vectors and scenarios; the intervals speak of other vectors and other "
-        "scenarios (two-level bootstrap).",
+        f"Means over all vectors on {shown} of the scenarios; the intervals speak of other vectors "
+        "and other scenarios (two-level bootstrap).",
     )
     report.section("All vectors")
     randoms = test[test["kind"] == "random"]
@@ -66,12 +66,15 @@ def page(result: PoserResult, scale: Scale) -> Report:
             measure="decisions that flip",
             title="Flips under every one-shot vector and every random one",
         ),
-        "Each mark is a vector; random vectors have the same norm. None was left out.",
+        f"Each mark is a vector, on {shown} scenarios; random vectors have the same norm. None was "
+        "left out.",
     )
-    neither = rates(shots, ["kind"])[["way", "group", "neither"]].assign(
-        neither=lambda frame: frame["neither"].map("{:.1%}".format)
+    neither = rates(pd.concat([shots, best.assign(kind="the best")]), ["kind"])[
+        ["kind", "way", "group", "neither"]
+    ].assign(neither=lambda frame: frame["neither"].map("{:.1%}".format))
+    report.table(
+        neither, "Answers that state neither action, under all one-shot vectors and under the best."
     )
-    report.table(neither, "Answers that state neither action, over all one-shot vectors.")
     report.section("Where such vectors work")
     report.table(
         _places(result.tried),

@@ -1,9 +1,10 @@
 """Do decisions flip under a vector from one scenario? (paper, section 3, after Poser)
 
 A program from top to bottom: a vector from each of several training scenarios with good oversight,
-in which the harmful action is promoted; on validation the best of them is chosen; on the test part
-all are measured, added and subtracted, beside random vectors of equal norm. Before it, a few are
-made at several layers and norms, to see by all four rates where such vectors work.
+in which the harmful action is promoted; on validation the best of them is chosen, and measured on
+the test part, added and subtracted; all of them, beside random vectors of equal norm, are on fewer
+of its scenarios. Before it, a few are made at several layers and norms, to see by all four rates
+where such vectors work.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ RATES = {
 class PoserResult:
     """Decisions of each vector, way and prompt on each part: columns of `Flips.decisions`.
 
-    `best` is the label of the vector that was best on validation.
+    `best` is the label of the vector that was best on validation, and `chosen` its decisions on the
+    test part. `test` has every vector's on fewer scenarios, with its kind (one-shot, random).
     """
 
     settings: PoserSettings
@@ -44,6 +46,7 @@ class PoserResult:
     tried: pd.DataFrame
     validation: pd.DataFrame
     test: pd.DataFrame
+    chosen: pd.DataFrame
     unsteered: pd.DataFrame
     best: str
 
@@ -69,19 +72,28 @@ def run_poser(
     validation = folder.table("validation", lambda: asking.decisions(vectors, chosen_on))
     best = best_of(validation)
 
-    controls = random_vectors(vectors[0], settings.random, settings.seed)
     unseen = scenarios.test.iloc[: settings.test_prompts]
-    test = pd.concat(
-        [
-            folder.table("test", lambda: asking.decisions(vectors, unseen)).assign(kind="one-shot"),
-            folder.table("random", lambda: asking.decisions(controls, unseen)).assign(
-                kind="random"
-            ),
-        ],
-        ignore_index=True,
-    )
+    (the_best,) = (vector for vector in vectors if vector.label == best)
+    chosen = folder.table("chosen", lambda: asking.decisions([the_best], unseen))
     unsteered = folder.table("unsteered", lambda: asking.unsteered(unseen))
-    return PoserResult(settings, vectors.to_frame(), tried, validation, test, unsteered, best)
+
+    controls = random_vectors(vectors[0], settings.random, settings.seed)
+    shown = unseen.iloc[: settings.shown_prompts]
+    every = {"one-shot": vectors, "random": controls}
+    test = [
+        folder.table(kind, lambda some=some: asking.decisions(some, shown)).assign(kind=kind)
+        for kind, some in every.items()
+    ]
+    return PoserResult(
+        settings,
+        vectors.to_frame(),
+        tried,
+        validation,
+        pd.concat(test, ignore_index=True),
+        chosen,
+        unsteered,
+        best,
+    )
 
 
 def rates(decisions: pd.DataFrame, by: Sequence[str] = ("vector",)) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +11,8 @@ from scipy.stats import spearmanr
 
 from workbench.evaluation import Reference, cost
 from workbench.experiments.study.settings import Study, StudySettings
-from workbench.methods import OneShotJob, optimize_batch, random_vector
+from workbench.methods import OneShotJob, random_vector
+from workbench.methods.one_shot import losses_of
 from workbench.steering import Add, SteeringVector, generate
 
 ANSWER_TOKENS = 16
@@ -52,18 +52,12 @@ def sharpness(
 ) -> list[float]:
     """How much the loss rises, in nats, when noise is added to the vector: the mean of draws."""
     noisy = [
-        replace(
-            job,
-            start=vector + random_vector(vector, settings.seed + draw) * float(settings.radius),
-            start_norm=None,
-            max_norm=None,
-            steps=0,
-            optimizer="adam",
-        )
-        for vector, job in zip(vectors, jobs, strict=True)
+        vector + random_vector(vector, settings.seed + draw) * float(settings.radius)
+        for vector in vectors
         for draw in range(settings.noises)
     ]
-    losses = [run.loss for run in optimize_batch(study.model, noisy, progress=False)]
+    examples = [job.examples for job in jobs for _ in range(settings.noises)]
+    losses = losses_of(study.model, examples, noisy, coldness=study.job["coldness"])
     rises = np.reshape(losses, (len(vectors), settings.noises)).mean(axis=1)
     return [
         float(rise - vector.provenance.results["loss"])

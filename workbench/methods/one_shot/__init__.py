@@ -6,6 +6,7 @@ from workbench.methods.one_shot.constraint import LeastNorm
 from workbench.methods.one_shot.example import Example, Imitation
 from workbench.methods.one_shot.job import OneShotJob
 from workbench.methods.one_shot.likely import likely_completions, reference_losses
+from workbench.methods.one_shot.losses_of import losses_of
 from workbench.methods.one_shot.melbo import melbo
 from workbench.methods.one_shot.noise import Noise
 from workbench.methods.one_shot.optimize import optimize, optimize_batch
@@ -25,6 +26,7 @@ __all__ = [
     "OneShotJob",
     "OneShotRun",
     "likely_completions",
+    "losses_of",
     "melbo",
     "optimize",
     "optimize_batch",

@@ -1,0 +1,136 @@
+"""Draw what a model would say if it stopped at each layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from workbench.figures import theme
+from workbench.figures.text import hover_text, plain, shorten
+
+if TYPE_CHECKING:
+    from workbench.analysis.logit_lens import LogitLens
+
+_ROW, _COLUMN = 19, 54  # pixels
+_TEXT_UP_TO = 400  # cells; with more, tokens are in the hover only
+
+
+def draw_logit_lens(
+    lens: LogitLens,
+    *,
+    first: int = 0,
+    title: str = "What the model would say at each layer",
+) -> go.Figure:
+    """Draw layers (the last on top) by positions: the likeliest next token and its probability.
+
+    Cells in which the target is the likeliest are framed. `first` leaves out the positions before
+    it. The hover has the likeliest tokens, and the target's rank and log-prob.
+    """
+    n_layers, n_positions = lens.rank.shape
+    if not 0 <= first < n_positions:
+        raise ValueError(f"first must be one of the {n_positions} positions, got {first}")
+    shown = list(range(first, n_positions))
+    words = len(shown) * n_layers <= _TEXT_UP_TO
+    likeliest = lens.probabilities[:, shown, 0]
+    figure = go.Figure(
+        go.Heatmap(
+            z=likeliest,
+            x=shown,
+            y=list(range(n_layers)),
+            zmin=0,
+            zmax=1,
+            colorscale="Blues",
+            xgap=1,
+            ygap=1,
+            customdata=[[_hover(lens, i, j) for j in shown] for i in range(n_layers)],
+            hovertemplate="%{customdata}<extra></extra>",
+            colorbar={
+                "title": {"text": "probability of the likeliest", "side": "right"},
+                "tickformat": ".0%",
+                "len": 1.0,
+                "xpad": 6,
+            },
+        )
+    )
+    if words:
+        figure.add_scatter(
+            x=shown * n_layers,
+            y=[i for i in range(n_layers) for _ in shown],
+            mode="text",
+            text=[
+                plain(shorten(lens.predicted[i][j][0], 8)) for i in range(n_layers) for j in shown
+            ],
+            textfont={
+                "size": 9,
+                "color": ["#ffffff" if p > 0.55 else "#1f2933" for p in likeliest.flat],
+            },
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    hits = [(i, j) for i in range(n_layers) for j in shown if lens.rank[i, j] == 0]
+    for i, j in hits:
+        figure.add_shape(
+            type="rect",
+            x0=j - 0.48,
+            x1=j + 0.48,
+            y0=i - 0.46,
+            y1=i + 0.46,
+            line={"color": theme.VERMILLION, "width": 1.6},
+        )
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=shown,
+        ticktext=[f"{plain(shorten(lens.tokens[j], 10))}_{j}" for j in shown],
+        tickangle=-60,
+        showgrid=False,
+        zeroline=False,
+        range=[first - 0.5, n_positions - 0.5],
+    )
+    step = max(1, -(-n_layers // 16))
+    layers = sorted({*range(0, n_layers - 1, step), n_layers - 1})
+    figure.update_yaxes(
+        title={"text": "layer"},
+        tickmode="array",
+        tickvals=layers,
+        ticktext=[lens.layers[i] for i in layers],
+        range=[-0.5, n_layers - 0.5],
+        showgrid=False,
+        zeroline=False,
+    )
+    targets = {text for j in shown if (text := lens.target[j])}
+    aim = f"the target “{targets.pop()}”" if len(targets) == 1 else "the text's own next token"
+    caption = f"Input of each layer, and the last one's output. Framed: {aim} is the likeliest."
+    return theme.finish(
+        figure,
+        title=title,
+        caption=caption,
+        plot_height=_ROW * n_layers,
+        left=58,
+        right=84,
+        below=96,
+        min_width=142 + (_COLUMN if words else 12) * len(shown),
+    )
+
+
+def _hover(lens: LogitLens, layer: int, position: int) -> str:
+    """The likeliest tokens, and where the target is."""
+    name = lens.layers[layer]
+    where = "after the last layer" if name == "out" else f"at layer {name}"
+    lines = [f"after {hover_text(lens.tokens[position])}_{position}, {where}"]
+    lines += [
+        f"{hover_text(token)}  {probability:.1%}"
+        for token, probability in zip(
+            lens.predicted[layer][position], lens.probabilities[layer, position], strict=True
+        )
+    ]
+    if lens.rank[layer, position] >= 0:
+        lines.append(
+            f"target {hover_text(lens.target[position])}: rank {lens.rank[layer, position]}, "
+            f"{lens.log_prob[layer, position]:.2f} nats"
+        )
+    lines.append(f"entropy {lens.entropy[layer, position]:.2f} nats")
+    if np.isfinite(lens.kl[layer, position]):
+        lines.append(f"KL to the next layer {lens.kl[layer, position]:.2f} nats")
+    return "<br>".join(lines)
