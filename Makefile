@@ -1,7 +1,7 @@
 # `make` says what there is. Every target makes the environment it needs, and only when it needs to.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-tl3 lint notebooks bench clean venv venv-tl3
+.PHONY: help demo gallery test test-all test-tl3 lint notebooks bench clean venv venv-tl3
 
 PYTHON ?= python3
 export PYTHON
@@ -18,6 +18,10 @@ help:  ## Say what there is
 demo: venv  ## Make, apply, measure and draw a steering vector on the embedded model
 	@echo "Running the demo."
 	@.venv/bin/workbench demo
+
+gallery: venv  ## Make every figure on the embedded model, on one page
+	@echo "Making the gallery."
+	@.venv/bin/workbench gallery
 
 test: venv  ## Run the tests, without the slow ones
 	@echo "Running the tests, without the slow ones."

@@ -63,6 +63,19 @@ def demo(
 
 
 @app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("out/gallery"),
+    model: ModelOption = DEFAULT_MODEL,
+) -> None:
+    """Make every figure on one model, on a single page (a few minutes)."""
+    from workbench.experiments.gallery import write_gallery
+    from workbench.models import load_model
+
+    with _errors_in_words():
+        typer.echo(f"The page: {write_gallery(load_model(model), out)}")
+
+
+@app.command()
 def models() -> None:
     """List the models that are known by a short name."""
     from workbench.models import known_models

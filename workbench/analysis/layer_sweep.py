@@ -1,4 +1,4 @@
-"""What vectors of every layer do, and what they cost: any method, several seeds or examples a layer.
+"""What vectors of every layer do, and what they cost: any method, several seeds or examples.
 
 Behaviour is whatever an outcome function gives for a vector, a number for each prompt that it was
 not trained on; cost is KL on harmless text (evaluation/cost.py). Scale sweeps (dose and response,

@@ -6,6 +6,7 @@ from workbench.figures.connectivity import draw_connectivity, draw_paths
 from workbench.figures.correlations import draw_correlations
 from workbench.figures.effects import draw_effects
 from workbench.figures.geometry import draw_cosine_geometry
+from workbench.figures.layer_sweep import draw_layer_sweep
 from workbench.figures.logit_lens import draw_logit_lens
 from workbench.figures.losses import draw_losses
 from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
@@ -27,6 +28,7 @@ __all__ = [
     "draw_effects",
     "draw_head_map",
     "draw_layer_strip",
+    "draw_layer_sweep",
     "draw_logit_lens",
     "draw_losses",
     "draw_paths",

@@ -1,0 +1,174 @@
+"""The gallery: every figure of the workbench, made from one model in a few minutes.
+
+It shows what the figures look like on real results; sample sizes are small, and nothing here is a
+finding. The demo's vectors are used, one from each of its questions and some seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.analysis import (
+    activation_structure,
+    attribute,
+    connectivity,
+    effect_geometry,
+    layer_sweep,
+    log_prob_outcome,
+    logit_lens,
+    spectrum,
+)
+from workbench.evaluation import Reference
+from workbench.experiments.demo import DemoResult, DemoSettings, run_demo
+from workbench.experiments.demo_report import demo_report
+from workbench.experiments.questions import VALIDATION
+from workbench.figures import (
+    Report,
+    draw_attribution,
+    draw_connectivity,
+    draw_effects,
+    draw_head_map,
+    draw_layer_sweep,
+    draw_logit_lens,
+    draw_paths,
+    draw_plane,
+    draw_separation,
+    draw_spectrum,
+)
+from workbench.methods import Example
+from workbench.methods.one_shot import sweep_layers
+from workbench.models import chat
+from workbench.models.hooked import HookedModel, n_layers
+from workbench.models.text import completion_ids
+from workbench.steering import Add, generate, log_prob
+from workbench.testbeds import refusal
+
+PROMPTS, SETS, SEEDS = 12, 24, (0, 1)
+
+
+def write_gallery(
+    model: HookedModel,
+    folder: str | Path,
+    settings: DemoSettings | None = None,
+    *,
+    prompts: int = PROMPTS,
+    sets: int = SETS,
+    progress: bool = True,
+) -> Path:
+    """Make every figure and write `gallery.html`; returns its path.
+
+    `prompts` are asked in each analysis, `sets` are the sizes of the sets of prompts that are told
+    apart.
+    """
+    demo = run_demo(model, settings, progress)
+    report = demo_report(demo)
+    asked = [chat(model, question) for question in VALIDATION[:prompts]]
+    _directions(report, model, demo, asked)
+    _inside(report, model, demo, asked)
+    _layers(report, model, demo, asked, progress)
+    _activations(report, model, demo, sets)
+    return report.save(Path(folder) / "gallery.html")
+
+
+def _directions(report: Report, model: HookedModel, demo: DemoResult, asked: Sequence[str]) -> None:
+    """How the vectors relate: by direction, by effect, and along the paths between them."""
+    vectors = list(demo.vectors)
+    report.section("Several vectors of one behaviour")
+    report.figure(
+        draw_spectrum(spectrum(vectors)),
+        "Vectors from different questions and seeds, each scaled to norm 1.",
+    )
+    report.figure(
+        draw_effects(effect_geometry(model, vectors, asked)),
+        "Vectors that point elsewhere may do the same: their changes grow alike.",
+    )
+    examples = [run.job.examples for run in (demo.run, *demo.other_runs)]
+    paths = connectivity(model, vectors, examples)
+    report.figure(draw_connectivity(paths), "Losses of the first vector's own example.")
+    report.figure(draw_paths(paths), "The same losses, point by point.")
+
+
+def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequence[str]) -> None:
+    """What the vector does inside the model."""
+    steering, promoted = Add(demo.run.vector), demo.settings.promoted
+    said = generate(model, asked, max_new_tokens=4, min_new_tokens=1, progress=False)
+    kept = [
+        (prompt, text)
+        for prompt, text in zip(asked, said, strict=True)
+        if completion_ids(model, prompt, text)[1][0]
+        != completion_ids(model, prompt, promoted)[1][0]
+    ]
+    prompts, own = zip(*kept, strict=True)
+    parts = attribute(model, prompts, promoted, own, steering).means()
+    report.section("Inside the model")
+    report.figure(
+        draw_attribution(parts),
+        "Where the logits of the promoted answer's first token come from, against those of the "
+        "unsteered answer's.",
+    )
+    report.figure(draw_head_map(parts), "The same by head.")
+    for name, given in (("steered", [steering]), ("unsteered", [])):
+        lens = logit_lens(model, asked[0], "", given, target=promoted)
+        report.figure(
+            draw_logit_lens(lens, first=max(0, len(lens.tokens) - 12), title=f"Logit lens, {name}"),
+            "The last tokens of an unseen question.",
+        )
+
+
+def _layers(
+    report: Report, model: HookedModel, demo: DemoResult, asked: Sequence[str], progress: bool
+) -> None:
+    """The same vector made at every third layer."""
+    settings = demo.settings
+    example = Example(chat(model, settings.training[0]), promote=[settings.promoted])
+    runs = sweep_layers(
+        model,
+        example,
+        range(1, n_layers(model), 3),
+        SEEDS,
+        steps=settings.steps,
+        optimizer="lbfgs",
+        start="random",
+        coldness=settings.coldness,
+        max_norm=settings.max_norm,
+        target_loss=settings.target_loss,
+        progress=progress,
+    )
+    said = generate(model, asked, max_new_tokens=24, progress=False)
+    kept = [i for i, text in enumerate(said) if text]
+    reference = Reference.of(model, [asked[i] for i in kept], [said[i] for i in kept])
+    promoted = [settings.promoted] * len(asked)
+    sweep = layer_sweep(
+        model,
+        [run.vector for run in runs.runs],
+        log_prob_outcome(model, asked, promoted),
+        reference,
+        progress=progress,
+    )
+    report.section("Layers")
+    plain = float(log_prob(model, asked, promoted).mean.mean())
+    report.figure(
+        draw_layer_sweep(sweep, unsteered=plain),
+        f"Vectors of one question at every third layer, {len(SEEDS)} random starts of each; KL on "
+        f"{len(kept)} unsteered answers.",
+    )
+
+
+def _activations(report: Report, model: HookedModel, demo: DemoResult, sets: int) -> None:
+    """Where requests lie in the stream."""
+    data = refusal.data("train")
+    groups = {
+        name: [chat(model, text) for text in data[data["harmful"] == harmful]["request"][:sets]]
+        for name, harmful in (("harmful requests", True), ("harmless requests", False))
+    }
+    layer = demo.settings.layer
+    structure = activation_structure(model, groups)
+    report.section("Activations")
+    report.figure(
+        draw_plane(structure.plane(layer), [demo.run.vector]), "At the last token of each request."
+    )
+    report.figure(
+        draw_separation(structure),
+        "A difference of means, learned on some requests, asked on others.",
+    )
