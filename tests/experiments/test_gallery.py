@@ -4,7 +4,7 @@ import pytest
 
 from tests.experiments.test_demo import SETTINGS
 from workbench import figures
-from workbench.experiments import gallery
+from workbench.experiments import demo_report, gallery
 from workbench.experiments.gallery import write_gallery
 
 pytest.importorskip("sklearn")
@@ -19,13 +19,9 @@ def test_every_figure_is_drawn(tiny, tmp_path, monkeypatch):
         return lambda *args, **options: drawn.append(name) or draw(*args, **options)
 
     every = {name for name in figures.__all__ if name.startswith("draw_")}
-    for module in (gallery, gallery.demo_report.__globals__):
-        names = vars(module) if hasattr(module, "__dict__") else module
-        for name in every & set(names):
-            if isinstance(names, dict) and module is not gallery:
-                monkeypatch.setitem(names, name, noting(name))
-            else:
-                monkeypatch.setattr(module, name, noting(name))
+    for module in (gallery, demo_report):
+        for name in every & set(vars(module)):
+            monkeypatch.setattr(module, name, noting(name))
     page = write_gallery(tiny, tmp_path, SETTINGS, prompts=3, sets=6, progress=False)
     assert page == tmp_path / "gallery.html"
     assert set(drawn) == every - LATER

@@ -6,6 +6,7 @@ from workbench.analysis.effects import EffectGeometry, effect_geometry
 from workbench.analysis.geometry import CosineGeometry, RandomBand, cosine_geometry, random_band
 from workbench.analysis.layer_sweep import LayerSweep, layer_sweep, log_prob_outcome
 from workbench.analysis.logit_lens import LogitLens, logit_lens
+from workbench.analysis.position_map import PositionMap, position_map
 from workbench.analysis.structure import ActivationStructure, Plane, activation_structure
 from workbench.analysis.subspaces import (
     Spectrum,
@@ -27,6 +28,7 @@ __all__ = [
     "LogitLens",
     "Part",
     "Plane",
+    "PositionMap",
     "RandomBand",
     "Spectrum",
     "SubspaceAngles",
@@ -40,6 +42,7 @@ __all__ = [
     "layer_sweep",
     "log_prob_outcome",
     "logit_lens",
+    "position_map",
     "principal_angles",
     "random_band",
     "spectrum",

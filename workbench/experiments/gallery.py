@@ -17,6 +17,7 @@ from workbench.analysis import (
     layer_sweep,
     log_prob_outcome,
     logit_lens,
+    position_map,
     spectrum,
 )
 from workbench.evaluation import Reference
@@ -33,6 +34,7 @@ from workbench.figures import (
     draw_logit_lens,
     draw_paths,
     draw_plane,
+    draw_position_map,
     draw_separation,
     draw_spectrum,
 )
@@ -114,6 +116,16 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
             draw_logit_lens(lens, first=max(0, len(lens.tokens) - 12), title=f"Logit lens, {name}"),
             "The last tokens of an unseen question.",
         )
+
+    where = position_map(
+        model, demo.run.vector, asked[0], promoted, layers=range(1, n_layers(model), 3)
+    )
+    report.figure(
+        draw_position_map(where),
+        "The same values at other layers; the log-prob of the promoted answer to an unseen "
+        "question.",
+    )
+    report.figure(draw_position_map(where, "without"), "What each position is needed for.")
 
 
 def _layers(

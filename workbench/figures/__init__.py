@@ -9,6 +9,7 @@ from workbench.figures.geometry import draw_cosine_geometry
 from workbench.figures.layer_sweep import draw_layer_sweep
 from workbench.figures.logit_lens import draw_logit_lens
 from workbench.figures.losses import draw_losses
+from workbench.figures.position_map import draw_position_map
 from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
 from workbench.figures.report import Report
 from workbench.figures.structure import draw_plane, draw_separation
@@ -33,6 +34,7 @@ __all__ = [
     "draw_losses",
     "draw_paths",
     "draw_plane",
+    "draw_position_map",
     "draw_rates",
     "draw_separation",
     "draw_spectrum",
