@@ -1,10 +1,10 @@
-"""The waterfall ends where the whole does; the head map is symmetric about zero."""
+"""The waterfall ends where the whole does."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.figures.attribution import draw_attribution, draw_head_map
+from workbench.figures.attribution import draw_attribution
 
 
 def frame(n=3):
@@ -44,19 +44,8 @@ def test_the_waterfall_adds_up(n, largest):
     assert f"{n} prompt" in str(figure.layout)
 
 
-def test_the_head_map():
-    figure = draw_head_map(frame())
-    (trace,) = figure.data
-    assert trace.zmin == -trace.zmax
-    assert trace.zmid == 0
-    assert trace.z.shape == (4, 2)
-    assert trace.z[1, 1] == pytest.approx(-0.5)
-
-
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match=r"lacks the columns \['mean'\]"):
         draw_attribution(frame().drop(columns="mean"))
     with pytest.raises(ValueError, match="no parts"):
         draw_attribution(frame().iloc[:0])
-    with pytest.raises(ValueError, match="no attention heads"):
-        draw_head_map(frame().iloc[:1])

@@ -4,6 +4,7 @@ from workbench.analysis.attribution import Attribution, Part, attribute
 from workbench.analysis.connectivity import Connectivity, connectivity
 from workbench.analysis.effects import EffectGeometry, effect_geometry
 from workbench.analysis.geometry import CosineGeometry, RandomBand, cosine_geometry, random_band
+from workbench.analysis.heads import IndirectEffects, indirect_effects, reading_heads
 from workbench.analysis.layer_sweep import LayerSweep, layer_sweep, log_prob_outcome
 from workbench.analysis.logit_lens import LogitLens, logit_lens
 from workbench.analysis.position_map import PositionMap, position_map
@@ -23,6 +24,7 @@ __all__ = [
     "Connectivity",
     "CosineGeometry",
     "EffectGeometry",
+    "IndirectEffects",
     "LayerSweep",
     "LensToken",
     "LogitLens",
@@ -39,12 +41,14 @@ __all__ = [
     "connectivity",
     "cosine_geometry",
     "effect_geometry",
+    "indirect_effects",
     "layer_sweep",
     "log_prob_outcome",
     "logit_lens",
     "position_map",
     "principal_angles",
     "random_band",
+    "reading_heads",
     "spectrum",
     "vector_lens",
 ]

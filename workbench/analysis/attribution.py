@@ -27,8 +27,9 @@ from jaxtyping import Float
 from scipy.stats import bootstrap
 
 from workbench.analysis.parts import Part, Pass, places_of, values
+from workbench.analysis.targets import first_tokens, text_for_each
 from workbench.models.hooked import HookedModel, n_layers, undisturbed
-from workbench.models.text import completion_ids, pad, prompt_ids
+from workbench.models.text import pad, prompt_ids
 from workbench.steering.interventions import Steering, as_interventions
 
 BATCH = 16
@@ -118,8 +119,8 @@ def attribute(
     """
     if not prompts:
         raise ValueError("there are no prompts to attribute")
-    texts = [_each(given, prompts) for given in (promoted, suppressed)]
-    targets = torch.tensor([_first_tokens(model, prompts, each) for each in texts])
+    texts = [text_for_each(given, prompts) for given in (promoted, suppressed)]
+    targets = torch.tensor([first_tokens(model, prompts, each) for each in texts])
     if (same := targets[0] == targets[1]).any():
         i = int(same.nonzero()[0])
         raise ValueError(
@@ -159,19 +160,3 @@ def attribute(
 
 def _layer_of(hook: str) -> int:
     return int(hook.split(".")[1])
-
-
-def _each(given: str | Sequence[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    texts = (given,) * len(prompts) if isinstance(given, str) else tuple(given)
-    if len(texts) != len(prompts):
-        raise ValueError(
-            f"{len(texts)} texts for {len(prompts)} prompts: give one, or one for each"
-        )
-    return texts
-
-
-def _first_tokens(model: HookedModel, prompts: Sequence[str], texts: Sequence[str]) -> list[int]:
-    return [
-        completion_ids(model, prompt, text)[1][0]
-        for prompt, text in zip(prompts, texts, strict=True)
-    ]

@@ -14,6 +14,7 @@ from workbench.analysis import (
     attribute,
     connectivity,
     effect_geometry,
+    indirect_effects,
     layer_sweep,
     log_prob_outcome,
     logit_lens,
@@ -30,6 +31,7 @@ from workbench.figures import (
     draw_connectivity,
     draw_effects,
     draw_head_map,
+    draw_indirect_effects,
     draw_layer_sweep,
     draw_logit_lens,
     draw_paths,
@@ -47,6 +49,7 @@ from workbench.steering import Add, generate, log_prob
 from workbench.testbeds import refusal
 
 PROMPTS, SETS, SEEDS = 12, 24, (0, 1)
+PATCHED = 4  # prompts: every head of every layer is patched, both ways
 
 
 def write_gallery(
@@ -110,6 +113,11 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
         "unsteered answer's.",
     )
     report.figure(draw_head_map(parts), "The same by head.")
+    patched = indirect_effects(model, prompts[:PATCHED], promoted, own[:PATCHED], steering)
+    report.figure(draw_indirect_effects(patched), "One output at a time, at every position.")
+    report.figure(
+        draw_indirect_effects(patched, "needed"), "The other way round: what the change needs."
+    )
     for name, given in (("steered", [steering]), ("unsteered", [])):
         lens = logit_lens(model, asked[0], "", given, target=promoted)
         report.figure(

@@ -1,11 +1,12 @@
 """Draw results: from a result to a Plotly figure, which is returned, never shown or written."""
 
 from workbench.figures import theme
-from workbench.figures.attribution import draw_attribution, draw_head_map
+from workbench.figures.attribution import draw_attribution
 from workbench.figures.connectivity import draw_connectivity, draw_paths
 from workbench.figures.correlations import draw_correlations
 from workbench.figures.effects import draw_effects
 from workbench.figures.geometry import draw_cosine_geometry
+from workbench.figures.heads import draw_head_map, draw_indirect_effects
 from workbench.figures.layer_sweep import draw_layer_sweep
 from workbench.figures.logit_lens import draw_logit_lens
 from workbench.figures.losses import draw_losses
@@ -28,6 +29,7 @@ __all__ = [
     "draw_dose",
     "draw_effects",
     "draw_head_map",
+    "draw_indirect_effects",
     "draw_layer_strip",
     "draw_layer_sweep",
     "draw_logit_lens",

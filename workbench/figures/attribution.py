@@ -27,7 +27,7 @@ def draw_attribution(
     `means`: the frame of `Attribution.means`. The `largest` heads and MLPs have rows of their own,
     the others share one a kind. Raises ValueError where columns or rows lack.
     """
-    _check(means)
+    check_parts(means)
     rows = _rows(means, largest)
     names = tick_labels([row["part"] for row in rows] + ["all together"], 26)
     ends = [sum(row["mean"] for row in rows[: i + 1]) for i in range(len(rows))]
@@ -87,58 +87,7 @@ def draw_attribution(
     )
 
 
-def draw_head_map(
-    means: pd.DataFrame, *, title: str = "What each head adds to the change, in logits"
-) -> go.Figure:
-    """Draw the heads' parts as a map, head by layer, its colours symmetric about 0.
-
-    `means`: the frame of `Attribution.means`. Raises ValueError where there is no head.
-    """
-    _check(means)
-    heads = means[means["kind"] == "attention head"]
-    if heads.empty:
-        raise ValueError("there are no attention heads in this frame")
-    table = heads.pivot(index="head", columns="layer", values="mean")
-    most = float(heads["mean"].abs().max()) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            z=table.to_numpy(),
-            x=[int(layer) for layer in table.columns],
-            y=[int(head) for head in table.index],
-            zmin=-most,
-            zmax=most,
-            zmid=0,
-            colorscale=theme.DIVERGING,
-            xgap=1,
-            ygap=1,
-            hoverongaps=False,
-            hovertemplate="head %{x}.%{y}: %{z:+.3f} logits<extra></extra>",
-            colorbar={"title": {"text": "logits", "side": "right"}, "len": 1.0, "xpad": 6},
-        )
-    )
-    figure.update_xaxes(
-        title={"text": "layer"}, showgrid=False, zeroline=False, dtick=_step(table.shape[1])
-    )
-    figure.update_yaxes(
-        title={"text": "head"},
-        autorange="reversed",
-        showgrid=False,
-        zeroline=False,
-        dtick=_step(table.shape[0]),
-    )
-    n = int(means["n"].iloc[0])
-    return theme.finish(
-        figure,
-        title=title,
-        caption=f"Mean of {n} prompt{'s' if n > 1 else ''}; promoted less suppressed.",
-        plot_height=min(max(22 * table.shape[0], 150), 480),
-        left=54,
-        right=78,
-        below=46,
-    )
-
-
-def _check(means: pd.DataFrame) -> None:
+def check_parts(means: pd.DataFrame) -> None:
     missing = [name for name in _NEEDED if name not in means]
     if missing:
         raise ValueError(f"the frame lacks the columns {missing}")
@@ -176,7 +125,3 @@ def _in_words(row: dict) -> str:
 
 def _signed(value: int | float) -> str:
     return f"{value:+.2f}".replace("-", MINUS)
-
-
-def _step(count: int) -> int:
-    return max(1, -(-count // 15))
