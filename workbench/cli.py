@@ -167,6 +167,40 @@ def generate(
 
 
 @app.command()
+def sweep(
+    question: Annotated[str, typer.Argument(help="What the user asks.")],
+    promote: Annotated[str, typer.Option(help="The completion to promote.")],
+    layer: Annotated[list[int], typer.Option(help="A layer; repeatable. All without.")] = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help="How many random starts a layer.")] = 4,
+    steps: Annotated[int, typer.Option(help="How many updates.")] = 20,
+    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.5,
+    max_norm: Annotated[float, typer.Option(help="Keep the norm at most this.")] = 25.0,
+    out: Annotated[Path, typer.Option(help="Where the page and the vectors go.")] = Path(
+        "out/sweep"
+    ),
+    model: ModelOption = DEFAULT_MODEL,
+    dtype: DtypeOption = "float32",
+) -> None:
+    """Make a vector at every layer, and see what each does and costs."""
+    from workbench.experiments.sweep import SweepSettings, run_sweep, write_sweep
+    from workbench.models import load_model
+
+    with _errors_in_words():
+        settings = SweepSettings(
+            promote,
+            layer or None,
+            tuple(range(seeds)),
+            steps=steps,
+            learning_rate=learning_rate,
+            max_norm=max_norm,
+        )
+        result = run_sweep(load_model(model, dtype=dtype), question, settings)
+        page = write_sweep(result, out)
+    typer.echo(result.sweep.by_layer().round(3).to_string(index=False))
+    typer.echo(f"The page: {page}")
+
+
+@app.command()
 def experiment(
     name: Annotated[
         str, typer.Argument(help="poser, refusal, fictitious or emergent-misalignment.")
