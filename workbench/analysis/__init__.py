@@ -8,6 +8,8 @@ from workbench.analysis.heads import IndirectEffects, indirect_effects, reading_
 from workbench.analysis.layer_sweep import LayerSweep, layer_sweep, log_prob_outcome
 from workbench.analysis.logit_lens import LogitLens, logit_lens
 from workbench.analysis.position_map import PositionMap, position_map
+from workbench.analysis.refusal_direction import RefusalDirection, select_refusal_direction
+from workbench.analysis.refusal_metric import RefusalMetric, refusal_metric
 from workbench.analysis.structure import ActivationStructure, Plane, activation_structure
 from workbench.analysis.subspaces import (
     Spectrum,
@@ -32,6 +34,8 @@ __all__ = [
     "Plane",
     "PositionMap",
     "RandomBand",
+    "RefusalDirection",
+    "RefusalMetric",
     "Spectrum",
     "SubspaceAngles",
     "VectorLens",
@@ -49,6 +53,8 @@ __all__ = [
     "principal_angles",
     "random_band",
     "reading_heads",
+    "refusal_metric",
+    "select_refusal_direction",
     "spectrum",
     "vector_lens",
 ]
