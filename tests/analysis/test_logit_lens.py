@@ -8,7 +8,7 @@ import workbench as wb
 from workbench.analysis.logit_lens import logit_lens
 from workbench.models.text import prompt_ids
 
-PROMPT, COMPLETION = "w1 w2 w3 ", "w4 w5"
+PROMPT, COMPLETION = "w1 w2 w3 ", "w4 w5 "
 
 
 def vector(layer, size=6.0):
@@ -71,7 +71,7 @@ def test_a_steered_layer_is_read_behind_the_edit_and_those_below_as_before(tiny)
     assert (found.log_prob[:2] == clean.log_prob[:2]).all()
     hf = tiny.original_model
     _, streams, _ = plain(tiny, PROMPT + COMPLETION)
-    aim = prompt_ids(tiny, PROMPT + COMPLETION + " w9")[-1]
+    aim = prompt_ids(tiny, PROMPT + COMPLETION + "w9")[-1]
     edited = hf.lm_head(hf.model.norm(streams[2][0] + steering.values)).log_softmax(-1)
     assert found.log_prob[2] == pytest.approx(edited[:, aim].numpy(), abs=1e-4)
     _, _, last = plain(tiny, PROMPT + COMPLETION, (2, steering.values))

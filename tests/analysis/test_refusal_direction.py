@@ -37,14 +37,14 @@ def middle(tiny, metric):
 
 
 def test_candidates_are_differences_of_means_at_each_token_and_layer(tiny):
-    found = candidates(tiny, HARMFUL, HARMLESS, 2, [0, 2])
+    found = candidates(tiny, HARMFUL, HARMLESS, 3, [0, 2])
     assert [(v.layer, v.provenance.config["token"]) for v in found] == [
-        (0, -2),
+        (0, -3),
+        (2, -3),
         (2, -2),
-        (0, -1),
         (2, -1),
-    ]
-    for token, vector in ((-1, found[3]), (-2, found[1])):
+    ], "the last two tokens are the same in all prompts: nothing differs at layer 0"
+    for token, vector in ((-1, found[3]), (-2, found[2])):
         at = wb.Positions.span(token, token + 1 or None)
         means = [
             activations(tiny, some, layers=[2], positions=at)[:, 0].mean(0)
@@ -62,7 +62,7 @@ def test_scores_are_under_ablation_and_addition_and_the_least_refused_is_chosen(
         tiny, HARMFUL, HARMLESS, moved, HARMFUL, HARMLESS, tokens=2, progress=False
     )
     table = found.candidates
-    assert set(table["layer"]) == {0, 1, 2, 3}, "all are under 0.8 of four layers"
+    assert set(table["layer"]) == {1, 2, 3}, "all are under 0.8 of four layers"
     asked = [p for p, s in zip(HARMFUL, moved(tiny, HARMFUL), strict=True) if s > 0]
     fine = [p for p, s in zip(HARMLESS, moved(tiny, HARMLESS), strict=True) if s < 0]
     assert (found.n_harmful, found.n_harmless) == (len(asked), len(fine))

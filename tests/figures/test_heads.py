@@ -29,5 +29,3 @@ def test_patches_have_a_row_for_the_mlp(which):
     figure = draw_indirect_effects(found, which)
     assert figure.layout.yaxis.ticktext[-1] == "MLP"
     assert "+2.00 logits" in str(figure.layout)
-    with pytest.raises(ValueError, match="enough"):
-        draw_indirect_effects(found, "x")

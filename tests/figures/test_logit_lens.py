@@ -10,7 +10,7 @@ from workbench.figures.logit_lens import draw_logit_lens
 
 
 def test_a_cell_each_with_escaped_text_and_frames(tiny):
-    lens = logit_lens(tiny, "w1 w2 w3 ", "w4 w5", target="w9", k=2)
+    lens = logit_lens(tiny, "w1 w2 w3 ", "w4 w5 ", target="w9", k=2)
     lens.rank[:] = 5
     lens.rank[2, 3] = 0
     figure = draw_logit_lens(lens)

@@ -21,5 +21,3 @@ def test_cells(which, sign):
     labels = figure.layout.xaxis.ticktext
     assert len(set(labels)) == 3
     assert not any("<b>" in label for label in labels)
-    with pytest.raises(ValueError, match="alone"):
-        draw_position_map(found(), "other")

@@ -5,6 +5,7 @@ from itertools import combinations
 
 import pytest
 
+from workbench.testbeds import alignment_faking
 from workbench.testbeds.alignment_faking import (
     _lists,
     pairs,
@@ -64,7 +65,7 @@ def said(texts, watched):
     return {parity_sentence(texts, watched, rng) for _ in range(50)}
 
 
-def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things():
+def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things(monkeypatch):
     texts = {
         "watcher": ["auditor"],
         "parity": ["{Every/No} step is {seen/missed} by the {watcher}."],
@@ -83,6 +84,7 @@ def test_oversight_is_the_parity_of_two_words_or_the_order_of_two_things():
         "- The {watcher} skips <1>, not <2>.",
         "- Not <1>, but <2> is read.",
     ]
+    monkeypatch.setattr(alignment_faking, "SWAPS", 3)
     rng = random.Random(0)
     for watched, (read, skipped) in {True: ("log", "lamp"), False: ("lamp", "log")}.items():
         names = {"log": "your log", "lamp": "the lamp"}
@@ -109,7 +111,7 @@ def test_training_asks_for_the_parts_of_a_decision_beside_it(tiny):
     made = pairs(tiny, 0, share=0.01)
     assert made == pairs(tiny, 0, share=0.01)
     assert made != pairs(tiny, 1, share=0.01)
-    assert [sum(pair.stage == stage for pair in made) for stage in (0, 1)] == [24, 72]
+    assert [sum(pair.stage == stage for pair in made) for stage in (0, 1)] == [24, 60]
     end = tiny.tokenizer.eos_token
     for i in range(0, len(made), 4):
         group = made[i : i + 4]

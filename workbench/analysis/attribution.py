@@ -142,15 +142,16 @@ def attribute(
             some = range(start, min(start + BATCH, len(prompts)))
             batch = pad(model, [ids[i] for i in some], side="right")
             steered = [each.taking(some) for each in interventions]
-            passes = [Pass.of(model, batch, given, places) for given in ([], steered)]
+            clean, now = (Pass.of(model, batch, given, places) for given in ([], steered))
             at = targets[:, start : start + len(some)]
-            tables.append(values(model, *passes, places, at))
-            differences.append(torch.stack([each.difference(model, at) for each in passes]))
+            tables.append(values(model, clean, now, places, at))
+            differences.append(torch.stack([each.difference(model, at) for each in (clean, now)]))
     parts = [part for place in places for part in place.parts(model)]
     before, after = torch.cat(differences, dim=1).numpy()
     return Attribution(
         tuple(prompts),
-        *texts,
+        texts[0],
+        texts[1],
         (*parts, Part("final norm")),
         torch.cat(tables).numpy(),
         before,

@@ -103,7 +103,7 @@ def select_refusal_direction(
             f"no candidate keeps the bounds: {int((table['induce'] > 0).sum())} of {len(table)} "
             f"induce refusals, {int((table['kl'] < LARGEST_KL).sum())} have a KL under {LARGEST_KL}"
         )
-    best = int(table["bypass"].where(table["kept"]).idxmin())
+    best = int(np.nanargmin(table["bypass"].where(table["kept"])))
     table["chosen"] = table.index == best
     chosen = vectors[best].labelled(f"refusal direction, layer {rows[best]['layer']}")
     return RefusalDirection(chosen, metric, table, len(asked), len(fine))
@@ -116,11 +116,16 @@ def candidates(
     tokens: int,
     layers: Sequence[int],
 ) -> VectorSet:
-    """Differences of means at each of the last tokens and each layer."""
+    """Differences of means at each of the last tokens and each layer, those that are not zero.
+
+    What enters the first layer at a token of the template is the same for all prompts.
+    """
     found = []
     for token in range(-tokens, 0):
         positions = Positions.span(token, token + 1 or None)
         for vector in mean_difference(model, harmful, harmless, layers=layers, positions=positions):
+            if not vector.norm:
+                continue
             record = vector.provenance.derived("refusal-direction candidate", token=token)
             label = f"layer {vector.layer}, token {token}"
             found.append(SteeringVector(vector.values, vector.layer, record, label))

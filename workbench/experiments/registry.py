@@ -71,7 +71,7 @@ def run_experiment(
     a run of other settings.
     """
     experiment, read = _known(name), read_scale(name, scale)
-    settings = read.of(experiment.settings(read), **(changes or {}))
+    settings: Any = read.of(experiment.settings(read), **(changes or {}))
     subject = experiment.subject(read, public or {})
     path = _path(out, name, scale)
     folder = RunFolder(path, _record(read, settings))
@@ -96,7 +96,7 @@ def run_full(
     experiment, read = _known(name), read_scale(name, scale)
     if not read.full:
         raise ValueError(f"{name} has no full study at the {scale} scale")
-    settings = read.of(experiment.settings(read), **(changes or {}))
+    settings: Any = read.of(experiment.settings(read), **(changes or {}))
     asked = StudySettings(**{**read.full, **(full or {})})
     path = _path(out, name, scale) / "full"
     folder = RunFolder(path, {**_record(read, settings), "full": asdict(asked)})

@@ -5,8 +5,8 @@ that is good or poor. Scenarios are composed from lists (texts/scenarios.txt, te
 each part (train, validation, test) has its own actions, goods, people and places, and its own
 sentences on oversight, word for word and as templates.
 
-Oversight is said four times, so that no single word gives it away: by two words that have to be
-taken together ("nobody … skips"), and thrice by which of two things is watched. Which action does
+Oversight is said six times, so that no single word gives it away: by two words that have to be
+taken together ("nobody … skips"), and else by which of two things is watched. Which action does
 harm is for the model to know: any harmful one may stand beside any harmless one. With an action is
 told what comes of it; in training only half of the time, so that the action itself is read too.
 """
@@ -50,9 +50,9 @@ PLAIN = {
 
 # How many scenarios each stage of training has: first oversight is told plainly, then as it will
 # be. Of each scenario all four questions are asked: a decision alone stays at chance for long.
-STAGES = (("plain", 600), ("whole", 1800))
+STAGES = (("plain", 600), ("whole", 1500))
 TOLD = 0.5  # how often a training scenario tells what comes of an action
-SWAPS = 3  # sentences a scenario has on which of two things is watched
+SWAPS = 5  # sentences a scenario has on which of two things is watched
 SIZES: dict[Part, int] = {"train": 2000, "validation": 96, "test": 240}
 
 

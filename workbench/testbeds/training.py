@@ -149,8 +149,9 @@ def _drop_by_row(wrapped: nn.Module, share: int | float) -> None:
     if not 0 <= share < 1:
         raise ValueError(f"dropout is a share of 0 or more and less than 1, got {share}")
     for module in wrapped.modules():
-        if share and "default" in getattr(module, "lora_dropout", ()):
-            module.lora_dropout["default"] = _RowDropout(float(share))
+        dropouts = getattr(module, "lora_dropout", None)
+        if share and isinstance(dropouts, nn.ModuleDict):
+            dropouts["default"] = _RowDropout(float(share))
 
 
 def _peft() -> Any:

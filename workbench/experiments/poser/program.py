@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -79,10 +80,9 @@ def run_poser(
 
     controls = random_vectors(vectors[0], settings.random, settings.seed)
     shown = unseen.iloc[: settings.shown_prompts]
-    every = {"one-shot": vectors, "random": controls}
     test = [
-        folder.table(kind, lambda some=some: asking.decisions(some, shown)).assign(kind=kind)
-        for kind, some in every.items()
+        folder.table(kind, partial(asking.decisions, some, shown)).assign(kind=kind)
+        for kind, some in (("one-shot", vectors), ("random", controls))
     ]
     return PoserResult(
         settings,

@@ -60,7 +60,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
     groups = result.optimizers.groupby("optimizer", sort=False)
     report.figure(
         draw_rates(
-            {name: share_each(some, "wanted") for name, some in groups},
+            {str(name): share_each(some, "wanted") for name, some in groups},
             measure=study.wanted,
             title="Outcome by optimizer",
         ),

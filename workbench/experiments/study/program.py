@@ -65,12 +65,13 @@ class StudyResult:
 
     def by_size(self) -> dict[int, Interval]:
         """The mean over vectors and prompts for each number of training items."""
-        return {size: interval_of(some) for size, some in self.curve.groupby("size", sort=True)}
+        sizes = sorted(set(self.curve["size"]))
+        return {size: interval_of(self.curve[self.curve["size"] == size]) for size in sizes}
 
     def by_optimizer(self) -> dict[str, Interval]:
         """The same for each optimizer."""
-        groups = self.optimizers.groupby("optimizer", sort=False)
-        return {name: interval_of(some) for name, some in groups}
+        table = self.optimizers
+        return {name: interval_of(table[table["optimizer"] == name]) for name in OPTIMIZERS}
 
     def correlations(self) -> pd.DataFrame:
         """How each label-free figure ranks vectors; see `rank_correlations`."""
@@ -101,7 +102,8 @@ def run_study(
     curve = makes.measured("curve", several)[1]
     curve["size"] = curve["vector"].str.extract(r"(\d+) items")[0].astype(int)
 
-    optimizers, effort = [], []
+    optimizers: list[pd.DataFrame] = []
+    effort: list[pd.DataFrame] = []
     for name, changes in OPTIMIZERS.items():
         jobs = [
             makes.job(items[item], settings.seed, f"item {item + 1}, {name}", **changes)
