@@ -49,7 +49,7 @@ from workbench.steering import Add, generate, log_prob
 from workbench.testbeds import refusal
 
 PROMPTS, SETS, SEEDS = 12, 24, (0, 1)
-PATCHED = 4  # prompts: every head of every layer is patched, both ways
+PATCHED = 2  # prompts: heads and MLPs of every third layer are patched, one by one, both ways
 
 
 def write_gallery(
@@ -113,7 +113,14 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
         "unsteered answer's.",
     )
     report.figure(draw_head_map(parts), "The same by head.")
-    patched = indirect_effects(model, prompts[:PATCHED], promoted, own[:PATCHED], steering)
+    patched = indirect_effects(
+        model,
+        prompts[:PATCHED],
+        promoted,
+        own[:PATCHED],
+        steering,
+        layers=range(demo.settings.layer, n_layers(model), 3),
+    )
     report.figure(draw_indirect_effects(patched), "One output at a time, at every position.")
     report.figure(
         draw_indirect_effects(patched, "needed"), "The other way round: what the change needs."
@@ -126,7 +133,7 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
         )
 
     where = position_map(
-        model, demo.run.vector, asked[0], promoted, layers=range(1, n_layers(model), 3)
+        model, demo.run.vector, asked[0], promoted, layers=range(1, n_layers(model), 6)
     )
     report.figure(
         draw_position_map(where),
