@@ -12,4 +12,4 @@ def test_bars_are_the_shares():
     spectrum = Spectrum(("a", "b", "c"), shares, np.eye(3), np.eye(3), 2.2, 2.9, 2.8, 3.0)
     figure = draw_spectrum(spectrum)
     assert list(figure.data[0].y) == pytest.approx([0.7, 0.2, 0.1])
-    assert "effective rank 2.2" in str(figure.layout)
+    assert "effective rank 2.2" in figure.layout.meta["caption"]

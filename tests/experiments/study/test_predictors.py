@@ -63,6 +63,7 @@ def test_a_rank_correlation_has_an_interval_over_clusters_and_leaves_constants_o
     assert (found["low"] <= found["rho"] + 1e-9).all()
     assert (found["rho"] - 1e-9 <= found["high"]).all()
     assert (found["n"] == 12).all()
+    assert rank_correlations(table.assign(outcome=1.0), "outcome", ["up"], "item").empty
     noise = table.assign(up=np.random.default_rng(0).permutation(outcome))
     wide = rank_correlations(noise, "outcome", ["up"], "item", resamples=200).iloc[0]
     assert wide["high"] - wide["low"] > 0.3

@@ -87,7 +87,7 @@ def rank_correlations(
     """Spearman's rank correlation of each predictor with the outcome: predictor, rho, low, high, n.
 
     The interval is a bootstrap over clusters (vectors of one training item are no independent
-    sample). Predictors that never vary are left out.
+    sample). Predictors that never vary are left out, and all of them where the outcome does not.
     """
     clusters = [some for _, some in table.groupby(cluster, sort=False)]
     generator = np.random.default_rng(seed)
@@ -97,11 +97,11 @@ def rank_correlations(
     ]
     rows = []
     for name in names:
-        if np.isclose(table[name], table[name].iloc[0]).all():
+        rho = _spearman(table[name], table[outcome])
+        if np.isnan(rho) or np.isclose(table[name], table[name].iloc[0]).all():
             continue
         found = [_spearman(draw[name], draw[outcome]) for draw in draws]
         low, high = np.nanquantile(found, [0.025, 0.975])
-        rho = _spearman(table[name], table[outcome])
         rows.append({"predictor": name, "rho": rho, "low": low, "high": high, "n": len(table)})
     return pd.DataFrame(rows)
 
