@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbench.figures import theme
-from workbench.figures.text import hover_text
+from workbench.figures.text import hover_text, wrap
 
 if TYPE_CHECKING:
     from workbench.analysis.layer_sweep import LayerSweep
@@ -21,7 +21,7 @@ _HEIGHTS = {"outcome": 190, "other": 90}
 def draw_layer_sweep(
     sweep: LayerSweep,
     *,
-    measure: str = "log-prob of the promoted completion, nats a token",
+    measure: str = "log-prob of what is promoted, nats a token",
     unsteered: int | float | None = None,
     title: str = "What vectors of each layer do, and what they cost",
 ) -> go.Figure:
@@ -92,6 +92,7 @@ def draw_layer_sweep(
             row=1,
             col=1,
         )
+    figure.update_xaxes(zeroline=False)
     figure.update_xaxes(title={"text": "layer"}, row=len(heights), col=1)
     n = sweep.outcomes.shape[1]
     return theme.finish(
@@ -102,13 +103,12 @@ def draw_layer_sweep(
             "over vectors and prompts."
         ),
         plot_height=sum(heights),
-        left=78,
+        left=96,
         below=46,
         legend=[f"scale {scale:g}" for scale in scales] if len(scales) > 1 else (),
     )
 
 
 def _broken(words: str) -> str:
-    """A long axis title on two lines."""
-    head, comma, tail = words.rpartition(", ")
-    return f"{head},<br>{tail}" if comma and len(words) > 24 else words
+    """A long axis title on several lines."""
+    return "<br>".join(wrap(words, 20))

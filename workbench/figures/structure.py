@@ -49,11 +49,13 @@ def draw_plane(
         )
     reach = float(np.abs(plane.coordinates).max()) or 1.0
     cut = False
+    ends = [np.abs(plane.coordinates).max(axis=0)]
     for vector in vectors:
         x, y = plane.arrow(vector)
         length = float(np.hypot(x, y))
         scale = min(1.0, reach / length) if length else 1.0
         cut = cut or scale < 1
+        ends.append(np.abs([x * scale, y * scale]))
         figure.add_annotation(
             x=x * scale,
             y=y * scale,
@@ -75,12 +77,16 @@ def draw_plane(
             text=plain(shorten(vector.label or "vector", 22)),
             yshift=10 if y >= 0 else -10,
         )
-    span = [-1.25 * reach, 1.25 * reach]
+    far = 1.15 * np.max(ends, axis=0)
     for axis, share, number in (
         (figure.update_xaxes, plane.shares[0], 1),
         (figure.update_yaxes, plane.shares[1], 2),
     ):
-        axis(title={"text": f"component {number} ({share:.0%} of variance)"}, range=span)
+        axis(
+            title={"text": f"component {number} ({share:.0%} of variance)"},
+            range=[-far[number - 1], far[number - 1]],
+            zeroline=False,
+        )
     counts = ", ".join(f"{(groups == name).sum()} {shorten(name, 24)}" for name in names)
     arrows = (
         " Arrows: what adding a vector does, from the mean of all prompts"
@@ -91,7 +97,7 @@ def draw_plane(
     return theme.finish(
         figure,
         title=title or f"Activations at the input of layer {plane.layer}",
-        caption=f"{counts} prompts.{arrows}",
+        caption=f"{counts}.{arrows}",
         plot_height=360,
         left=64,
         below=46,
