@@ -27,7 +27,7 @@ from jaxtyping import Float
 from scipy.stats import bootstrap
 
 from workbench.analysis.parts import Part, Pass, places_of, values
-from workbench.analysis.targets import first_tokens, text_for_each
+from workbench.analysis.targets import Targets
 from workbench.models.hooked import HookedModel, n_layers, undisturbed
 from workbench.models.text import pad, prompt_ids
 from workbench.steering.interventions import Steering, as_interventions
@@ -117,15 +117,7 @@ def attribute(
     Raises ValueError where there are no prompts or no edits, where texts and prompts don't pair,
     and where both texts begin with the same token.
     """
-    if not prompts:
-        raise ValueError("there are no prompts to attribute")
-    texts = [text_for_each(given, prompts) for given in (promoted, suppressed)]
-    targets = torch.tensor([first_tokens(model, prompts, each) for each in texts])
-    if (same := targets[0] == targets[1]).any():
-        i = int(same.nonzero()[0])
-        raise ValueError(
-            f"{texts[0][i]!r} and {texts[1][i]!r} begin with the same token after prompt {i}"
-        )
+    targets = Targets.of(model, prompts, promoted, suppressed)
     interventions = as_interventions(steering)
     edited = {edit.hook for each in interventions for edit in each.edits(model)}
     if not edited:
@@ -143,15 +135,15 @@ def attribute(
             batch = pad(model, [ids[i] for i in some], side="right")
             steered = [each.taking(some) for each in interventions]
             clean, now = (Pass.of(model, batch, given, places) for given in ([], steered))
-            at = targets[:, start : start + len(some)]
+            at = targets.tokens[:, start : start + len(some)]
             tables.append(values(model, clean, now, places, at))
             differences.append(torch.stack([each.difference(model, at) for each in (clean, now)]))
     parts = [part for place in places for part in place.parts(model)]
     before, after = torch.cat(differences, dim=1).numpy()
     return Attribution(
         tuple(prompts),
-        texts[0],
-        texts[1],
+        targets.promoted,
+        targets.suppressed,
         (*parts, Part("final norm")),
         torch.cat(tables).numpy(),
         before,

@@ -7,8 +7,7 @@ every position. What counts is the logit difference, promoted minus suppressed, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from workbench.analysis.targets import first_tokens, text_for_each
+from workbench.analysis.targets import Targets
 from workbench.analysis.vector_lens import through_final_norm
 from workbench.models.hooked import HookedModel, logits, n_layers, undisturbed
 from workbench.models.text import TokenBatch, pad, prompt_ids
+from workbench.steering.captured import Captured, captured
 from workbench.steering.hooks import attach, steer
 from workbench.steering.interventions import Steering
 from workbench.steering.vector import SteeringVector
@@ -77,20 +77,13 @@ def indirect_effects(
     """Patch each head and each MLP of `layers` (all) from one run into the other.
 
     `promoted` and `suppressed` as in `attribute`. Layers before the first edit change nothing.
-    Raises as `attribute` does.
+    Raises ValueError as `attribute` does, but for a steering without edits.
     """
-    if not prompts:
-        raise ValueError("there are no prompts to patch")
-    targets = torch.tensor(
-        [
-            first_tokens(model, prompts, text_for_each(given, prompts))
-            for given in (promoted, suppressed)
-        ]
-    )
+    targets = Targets.of(model, prompts, promoted, suppressed)
     batch = pad(model, [prompt_ids(model, prompt) for prompt in prompts], side="right")
     wanted = list(range(n_layers(model)) if layers is None else layers)
     heads = int(model.cfg.n_heads)
-    run = _Run(model, batch, targets, heads)
+    run = _Run(model, batch, targets.tokens, heads)
     with undisturbed(model):
         clean, steered = run.outputs(wanted, ()), run.outputs(wanted, steering)
         before, after = run.difference(()), run.difference(steering)
@@ -108,9 +101,6 @@ def indirect_effects(
     )
 
 
-Outputs = dict[str, Float[Tensor, "batch pos ..."]]
-
-
 @dataclass(frozen=True)
 class _Run:
     """Passes over all prompts, with something patched in."""
@@ -120,25 +110,15 @@ class _Run:
     targets: Int[Tensor, "2 batch"]
     heads: int
 
-    def outputs(self, layers: Sequence[int], steering: Steering) -> Outputs:
+    def outputs(self, layers: Sequence[int], steering: Steering) -> Captured:
         """What heads and MLPs of these layers give."""
-        found: Outputs = {}
-
-        def keeping(hook: str) -> Callable[[Tensor], None]:
-            def keep(x: Tensor) -> None:
-                found[hook] = x.detach().clone()
-
-            return keep
-
-        with steer(self.model, steering), ExitStack() as stack:
-            for layer in layers:
-                for hook in (_z(layer), _mlp(layer)):
-                    stack.callback(attach(keeping(hook), hook, self.model, None).remove)
+        hooks = [hook for layer in layers for hook in (_z(layer), _mlp(layer))]
+        with steer(self.model, steering), captured(self.model, hooks) as found:
             logits(self.model, self.batch.tokens, self.batch.attention_mask)
         return found
 
     def patched(
-        self, steering: Steering, outputs: Outputs, layer: int, head: int | None
+        self, steering: Steering, outputs: Captured, layer: int, head: int | None
     ) -> Float[np.ndarray, " batch"]:
         """The logit difference with one head's output (the MLP's for None) from elsewhere."""
         hook = _mlp(layer) if head is None else _z(layer)

@@ -8,7 +8,6 @@ stream is read as the layer gets it, behind the edit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,8 @@ from workbench.analysis.vector_lens import visible_token
 from workbench.models.hooked import HookedModel, logits, n_layers, resid_pre, undisturbed
 from workbench.models.text import check_context, completion_ids, pad, prompt_ids
 from workbench.models.unembedding import Head
-from workbench.steering.hooks import attach, steer
+from workbench.steering.captured import captured
+from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering
 from workbench.steering.scoring import at_least_float32
 
@@ -157,19 +157,9 @@ def _streams(
     """What enters each layer, and what leaves the last, in this order."""
     last = f"blocks.{n_layers(model) - 1}.hook_resid_post"
     hooks = [*map(resid_pre, range(n_layers(model))), last]
-    found: dict[str, Tensor] = {}
-
-    def keeping(hook: str) -> Callable[[Tensor], None]:
-        def keep(stream: Tensor) -> None:
-            found[hook] = stream[0].detach().clone()
-
-        return keep
-
-    with steer(model, steering, prompt_lengths=prompt_lengths), ExitStack() as stack:
-        for hook in hooks:
-            stack.callback(attach(keeping(hook), hook, model, None).remove)
+    with steer(model, steering, prompt_lengths=prompt_lengths), captured(model, hooks) as found:
         logits(model, tokens)
-    return (found[hook] for hook in hooks)
+    return (found[hook][0] for hook in hooks)
 
 
 def _decoder(model: HookedModel) -> Callable[[int], str]:

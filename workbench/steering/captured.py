@@ -1,8 +1,8 @@
-"""What passes through hooks, at one token of each row."""
+"""What passes through hooks: everywhere, or at one token of each row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -17,18 +17,22 @@ Captured = dict[str, Float[Tensor, "batch ..."]]
 
 @contextmanager
 def captured(
-    model: HookedModel, hooks: Iterable[str], columns: Int[Tensor, " batch"]
+    model: HookedModel, hooks: Iterable[str], columns: Int[Tensor, " batch"] | None = None
 ) -> Iterator[Captured]:
-    """By hook, what passes at each row's column: filled by the forward pass inside the block.
+    """By hook, what passes it, at each row's column where these are given.
 
-    Entered before `steer`, it sees what steering finds; entered inside, what steering leaves.
+    Filled by the forward pass inside the block. Entered before `steer`, it sees what steering
+    finds; entered inside, what steering leaves.
     """
     found: Captured = {}
 
-    def keeping(hook: str):  # type: ignore[no-untyped-def]
+    def keeping(hook: str) -> Callable[[Tensor], None]:
         def keep(x: Tensor) -> None:
-            row = torch.arange(len(columns), device=x.device)
-            found[hook] = x[row, columns.to(x.device)].detach().clone()
+            if columns is None:
+                found[hook] = x.detach().clone()
+            else:
+                row = torch.arange(len(columns), device=x.device)
+                found[hook] = x[row, columns.to(x.device)].detach().clone()
 
         return keep
 

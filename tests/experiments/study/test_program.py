@@ -1,5 +1,7 @@
 """A study's vectors: which are made, from what, and what is kept."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -28,6 +30,12 @@ def test_every_step_is_kept_and_a_second_run_makes_none(study, tmp_path, monkeyp
     monkeypatch.setattr(program, "predictors", None)
     again = run_study(study, SETTINGS, RunFolder(tmp_path, {}), progress=False)
     pd.testing.assert_frame_equal(again.predictors, found.predictors)
+
+
+def test_too_few_items_are_named(study, tmp_path):
+    few = replace(study, draw=lambda count: study.draw(1))
+    with pytest.raises(ValueError, match="needs 3 training items, and there are 1"):
+        run_study(few, SETTINGS, RunFolder(tmp_path, {}), progress=False)
 
 
 def test_seeds_give_other_vectors_and_several_items_are_trained_on_together(study, tmp_path):

@@ -88,7 +88,7 @@ class Asking:
             for _, row in drawn.iterrows()
         ]
 
-    def job(self, layer: int, norm: float) -> dict[str, Any]:
+    def job(self, layer: int, norm: int | float) -> dict[str, Any]:
         """How a vector of that layer and norm is trained: settings of `OneShotJob`."""
         settings = self.settings
         return {

@@ -82,7 +82,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
             "Figures that need no labels: the final loss, the vector's norm, updates until the "
             "stop, the rise of the loss under noise of "
             f"{settings.radius:g} of the norm (sharpness), the cosine to the mean of the other "
-            "items' vectors, and KL on answers to harmless prompts. The bootstrap draws training "
+            "items' vectors, and KL on answers to harmless questions. The bootstrap draws training "
             "items. Figures that are the same for all vectors are left out.",
         )
     report.table(result.predictors.drop(columns=["item"]).round(3), "All of them, by vector.")

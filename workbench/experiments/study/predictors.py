@@ -13,6 +13,8 @@ from workbench.evaluation import Reference, cost
 from workbench.experiments.study.settings import Study, StudySettings
 from workbench.methods import OneShotJob, random_vector
 from workbench.methods.one_shot import losses_of
+from workbench.models import chat
+from workbench.models.hooked import HookedModel
 from workbench.steering import Add, SteeringVector, generate
 
 ANSWER_TOKENS = 16
@@ -28,7 +30,7 @@ def predictors(
 
     Columns: vector; loss, norm and steps of its training; sharpness (the rise of its loss, in nats,
     under noise of a share of its norm); cosine to the mean of the other items' vectors; kl (nats a
-    token) on what the model says to harmless prompts.
+    token), the vector added, on what the model says to harmless questions.
     """
     items = [job.label.partition(",")[0] for job in jobs]
     return pd.DataFrame(
@@ -113,8 +115,14 @@ def _spearman(x: pd.Series, y: pd.Series) -> float:
     return float(spearmanr(x, y).statistic)
 
 
+def _asked(model: HookedModel, question: str) -> str:
+    """In the model's chat format, where it has one."""
+    has_format = getattr(model.tokenizer, "chat_template", None) is not None
+    return chat(model, question) if has_format else question
+
+
 def _kl(study: Study, vectors: Sequence[SteeringVector]) -> list[float]:
-    prompts = list(study.harmless)
+    prompts = [_asked(study.model, question) for question in study.harmless]
     said = generate(study.model, prompts, max_new_tokens=ANSWER_TOKENS, progress=False)
     kept = [i for i, text in enumerate(said) if text]
     reference = Reference.of(study.model, [prompts[i] for i in kept], [said[i] for i in kept])

@@ -81,8 +81,14 @@ class StudyResult:
 def run_study(
     study: Study, settings: StudySettings, folder: RunFolder, progress: bool = True
 ) -> StudyResult:
-    """Make vectors and ask under them; every step is kept."""
-    items = [list(each) for each in study.draw(max(settings.examples, *settings.sizes))]
+    """Make vectors and ask under them; every step is kept.
+
+    Raises ValueError where there are fewer training items than the settings ask for.
+    """
+    wanted = max(settings.examples, *settings.sizes)
+    items = [list(each) for each in study.draw(wanted)]
+    if len(items) < wanted:
+        raise ValueError(f"the study needs {wanted} training items, and there are {len(items)}")
     makes = _Makes(study, folder, progress)
 
     single = [

@@ -44,7 +44,7 @@ class Study:
         job: settings of `OneShotJob`; "layer" among them, "start_norm" where the start is random.
         outcomes: a row a vector and unseen prompt: vector (its label), prompt, wanted (whether the
             behaviour was what the vector was made for).
-        harmless: prompts on which a vector should change nothing.
+        harmless: questions on which a vector should change nothing.
         wanted: what `wanted` means, in words.
     """
 
