@@ -153,7 +153,7 @@ def test_strip_leaves_gaps_and_needs_its_columns() -> None:
     assert "yaxis2" not in figure.to_dict()["layout"]
     with pytest.raises(ValueError, match="lacks the columns"):
         draw_layer_strip(frame.drop(columns="low"))
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="no layers"):
         draw_layer_strip(frame.iloc[:0])
 
 

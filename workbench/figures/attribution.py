@@ -8,12 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.figures import theme
-from workbench.figures.intervals import Interval, error_bars
+from workbench.figures.intervals import Interval, check_columns, error_bars
 from workbench.figures.text import MINUS, tick_labels
 
 _ROW = 22  # pixels
 _OTHERS = {"attention head": "heads", "MLP": "MLPs"}  # kinds of which only the largest are shown
-_NEEDED = ("part", "kind", "layer", "head", "mean", "low", "high", "n")
+NEEDED = ("part", "kind", "layer", "head", "mean", "low", "high", "n")
 
 
 def draw_attribution(
@@ -27,7 +27,7 @@ def draw_attribution(
     `means`: the frame of `Attribution.means`. The `largest` heads and MLPs have rows of their own,
     the others share one a kind. Raises ValueError where columns or rows lack.
     """
-    check_parts(means)
+    check_columns(means, NEEDED, "parts")
     rows = _rows(means, largest)
     names = tick_labels([row["part"] for row in rows] + ["all together"], 26)
     ends = [sum(row["mean"] for row in rows[: i + 1]) for i in range(len(rows))]
@@ -85,14 +85,6 @@ def draw_attribution(
         below=46,
         legend=["towards suppressed"] * 3,
     )
-
-
-def check_parts(means: pd.DataFrame) -> None:
-    missing = [name for name in _NEEDED if name not in means]
-    if missing:
-        raise ValueError(f"the frame lacks the columns {missing}")
-    if means.empty:
-        raise ValueError("there are no parts to draw")
 
 
 def _rows(means: pd.DataFrame, largest: int) -> list[dict]:

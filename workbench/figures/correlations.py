@@ -6,7 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from workbench.figures import theme
-from workbench.figures.intervals import Interval, error_bars
+from workbench.figures.intervals import Interval, check_columns, error_bars
 from workbench.figures.text import EN_DASH, MINUS, hover_text, tick_labels
 
 _ROW = 28  # pixels
@@ -20,11 +20,7 @@ def draw_correlations(
     Columns: predictor, rho, low, high, n (vectors). Raises ValueError where there is nothing to
     draw or a column lacks.
     """
-    missing = [name for name in ("predictor", "rho", "low", "high", "n") if name not in frame]
-    if missing:
-        raise ValueError(f"the frame lacks the columns {missing}")
-    if frame.empty:
-        raise ValueError("there are no correlations to draw")
+    check_columns(frame, ("predictor", "rho", "low", "high", "n"), "correlations")
     names = [str(name) for name in frame["predictor"]]
     shown = tick_labels(names, 26)
     rows = list(frame[["rho", "low", "high"]].itertuples(index=False))

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.intervals import band
 from workbench.figures.text import MINUS, hover_text
 
 if TYPE_CHECKING:
@@ -26,16 +27,7 @@ def draw_effects(
     places = list(range(len(effects.places)))
     by_pair = effects.cosines.mean(axis=2)
     figure = go.Figure()
-    figure.add_scatter(
-        x=[*places, *places[::-1]],
-        y=[*summary["high"], *summary["low"][::-1]],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=theme.STEERED_BAND,
-        hoverinfo="skip",
-        showlegend=False,
-    )
+    figure.add_trace(band(places, summary["low"], summary["high"], theme.STEERED_BAND))
     for i, (a, b) in enumerate(effects.pairs[:_LINES_UP_TO]):
         name = f"{hover_text(effects.labels[a])} and {hover_text(effects.labels[b])}"
         figure.add_scatter(

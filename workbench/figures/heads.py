@@ -11,7 +11,9 @@ import plotly.graph_objects as go
 from jaxtyping import Float
 
 from workbench.figures import theme
-from workbench.figures.attribution import check_parts
+from workbench.figures.attribution import NEEDED
+from workbench.figures.heatmap import signed_heatmap
+from workbench.figures.intervals import check_columns
 
 if TYPE_CHECKING:
     from workbench.analysis.heads import IndirectEffects
@@ -24,7 +26,7 @@ def draw_head_map(
 
     `means`: the frame of `Attribution.means`. Raises ValueError where there is no head.
     """
-    check_parts(means)
+    check_columns(means, NEEDED, "parts")
     heads = means[means["kind"] == "attention head"]
     if heads.empty:
         raise ValueError("there are no attention heads in this frame")
@@ -70,30 +72,11 @@ def _map(
     title: str,
     caption: str,
 ) -> go.Figure:
-    most = float(np.nanmax(np.abs(values))) or 1.0
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(range(len(layers))),
-            y=list(range(len(parts))),
-            zmin=-most,
-            zmax=most,
-            zmid=0,
-            colorscale=theme.DIVERGING,
-            xgap=1,
-            ygap=1,
-            hoverongaps=False,
-            customdata=[
-                [
-                    f"{'MLP' if part == 'MLP' else f'head {part}'} of layer {layer}"
-                    for layer in layers
-                ]
-                for part in parts
-            ],
-            hovertemplate="%{customdata}: %{z:+.3f} logits<extra></extra>",
-            colorbar={"title": {"text": "logits", "side": "right"}, "len": 1.0, "xpad": 6},
-        )
-    )
+    names = [
+        [f"{'MLP' if part == 'MLP' else f'head {part}'} of layer {layer}" for layer in layers]
+        for part in parts
+    ]
+    figure = go.Figure(signed_heatmap(values, names, "logits"))
     across = list(range(0, len(layers), max(1, -(-len(layers) // 15))))
     down = sorted({*range(0, len(parts), max(1, -(-len(parts) // 17))), len(parts) - 1})
     figure.update_xaxes(

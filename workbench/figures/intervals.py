@@ -89,6 +89,32 @@ def stretches(
             piece = []
 
 
+def band(
+    x: Iterable[Number], low: Iterable[Number], high: Iterable[Number], fill: str
+) -> go.Scatter:
+    """The area between two curves, without a line, a hover or a name."""
+    x, low, high = list(x), list(low), list(high)
+    return go.Scatter(
+        x=[*x, *x[::-1]],
+        y=[*high, *low[::-1]],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=fill,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+
+
+def check_columns(frame: pd.DataFrame, needed: Iterable[str], what: str) -> None:
+    """Raise ValueError where a frame lacks columns or rows; `what` names the rows."""
+    missing = [name for name in needed if name not in frame]
+    if missing:
+        raise ValueError(f"the frame lacks the columns {missing}")
+    if frame.empty:
+        raise ValueError(f"there are no {what} to draw")
+
+
 def add_level(figure: go.Figure, name: str, label: str, rate: Rate, x: Sequence[Number]) -> None:
     """Add a rate that does not depend on x, as a dashed line across with its interval behind."""
     colour, _ = theme.GROUPS["unsteered"]

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from workbench.figures import theme
+from workbench.figures.intervals import band
 from workbench.figures.text import hover_text, wrap
 
 if TYPE_CHECKING:
@@ -46,18 +47,8 @@ def draw_layer_sweep(
         mean, single = (some[some["scale"] == scale] for some in (by_layer, frame))
         banded = mean.dropna(subset=["low", "high"])
         if len(banded) > 1:
-            figure.add_scatter(
-                x=[*banded["layer"], *banded["layer"][::-1]],
-                y=[*banded["high"], *banded["low"][::-1]],
-                mode="lines",
-                line={"width": 0},
-                fill="toself",
-                fillcolor=theme.BAND,
-                hoverinfo="skip",
-                showlegend=False,
-                row=1,
-                col=1,
-            )
+            area = band(banded["layer"], banded["low"], banded["high"], theme.BAND)
+            figure.add_trace(area, row=1, col=1)
         for row, name in enumerate(["outcome", *panels], 1):
             figure.add_scatter(
                 x=single["layer"],

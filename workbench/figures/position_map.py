@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.heatmap import signed_heatmap
 from workbench.figures.text import plain, shorten
 
 if TYPE_CHECKING:
@@ -27,27 +27,12 @@ def draw_position_map(
     if which not in ("alone", "without"):
         raise ValueError(f'which must be "alone" or "without", got {which!r}')
     values = found.alone if which == "alone" else found.without
-    most = float(np.abs(values).max()) or 1.0
     n = len(found.tokens)
-    figure = go.Figure(
-        go.Heatmap(
-            z=values,
-            x=list(range(n)),
-            y=list(range(len(found.layers))),
-            zmin=-most,
-            zmax=most,
-            zmid=0,
-            colorscale=theme.DIVERGING,
-            xgap=1,
-            ygap=1,
-            customdata=[
-                [f"{plain(token)}_{i}, layer {layer}" for i, token in enumerate(found.tokens)]
-                for layer in found.layers
-            ],
-            hovertemplate="%{customdata}<br>%{z:+.3f} nats<extra></extra>",
-            colorbar={"title": {"text": "nats", "side": "right"}, "len": 1.0, "xpad": 6},
-        )
-    )
+    names = [
+        [f"{plain(token)}_{i}, layer {layer}" for i, token in enumerate(found.tokens)]
+        for layer in found.layers
+    ]
+    figure = go.Figure(signed_heatmap(values, names, "nats"))
     figure.add_vline(
         x=found.completion_from - 0.5, line={"color": theme.VERMILLION, "width": 1.6, "dash": "dot"}
     )

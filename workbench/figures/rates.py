@@ -15,6 +15,8 @@ from workbench.figures.intervals import (
     Rates,
     add_level,
     add_points,
+    band,
+    check_columns,
     counts,
     error_bars,
     frame_caption,
@@ -124,17 +126,9 @@ def draw_dose(
     colour, symbol = theme.GROUPS["steered"]
     figure = go.Figure()
     for stretch in stretches(curve):
-        x = [scale for scale, _ in stretch]
-        figure.add_scatter(
-            x=x + x[::-1],
-            y=[rate.high for _, rate in stretch] + [rate.low for _, rate in reversed(stretch)],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=theme.STEERED_BAND,
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        scales_of, drawn_rates = zip(*stretch, strict=True)
+        low, high = ([getattr(rate, end) for rate in drawn_rates] for end in ("low", "high"))
+        figure.add_trace(band(scales_of, low, high, theme.STEERED_BAND))
     figure.add_scatter(
         x=[scale for scale, _ in curve],
         y=[None if rate is None else rate.rate for _, rate in curve],
@@ -184,11 +178,7 @@ def draw_layer_strip(
     """
     from plotly.subplots import make_subplots
 
-    missing = [name for name in ("layer", "rate", "low", "high") if name not in frame]
-    if missing:
-        raise ValueError(f"the frame lacks the columns {missing}")
-    if frame.empty:
-        raise ValueError("the frame has no rows")
+    check_columns(frame, ("layer", "rate", "low", "high"), "layers")
     frame = frame.sort_values("layer", kind="stable")
     layers = [int(layer) for layer in frame["layer"]]
     with_loss = "loss" in frame

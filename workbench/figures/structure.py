@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.intervals import band
 from workbench.figures.text import hover_text, plain, shorten, tick_labels
 
 if TYPE_CHECKING:
@@ -118,16 +119,8 @@ def draw_separation(
         rows = frame[frame["group"] == name].sort_values("layer")
         colour = theme.PALETTE[i % len(theme.PALETTE)]
         red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-        figure.add_scatter(
-            x=[*rows["layer"], *rows["layer"][::-1]],
-            y=[*rows["high"], *rows["low"][::-1]],
-            mode="lines",
-            line={"width": 0},
-            fill="toself",
-            fillcolor=f"rgba({red}, {green}, {blue}, 0.18)",
-            hoverinfo="skip",
-            showlegend=False,
-        )
+        fill = f"rgba({red}, {green}, {blue}, 0.18)"
+        figure.add_trace(band(rows["layer"], rows["low"], rows["high"], fill))
         figure.add_scatter(
             x=rows["layer"],
             y=rows["auc"],
