@@ -24,6 +24,8 @@ CASES = {
     "open span": (P.span(6), {6, 7}),
     "tokens": (P.at_tokens([30, 70]), {2, 6}),
     "either": (P.last(2) | P.completion(), {3, 4, 5, 6, 7}),
+    "both": (P.completion() & P.at_tokens([30, 70]), {6}),
+    "both with all": ((P.last(2) | P.completion()) & P.all(), {3, 4, 5, 6, 7}),
     "own": (P.mask(torch.tensor([True, False, False, False, True, True])), {0, 4, 5}),
 }
 V = wb.SteeringVector(torch.ones(32), 1)

@@ -63,6 +63,14 @@ def with_faster_norms(hf_model: nn.Module) -> None:
                 setattr(parent, name, found)
 
 
+def without_faster_norms(hf_model: nn.Module) -> None:
+    """Put the originals back, in place, as for a copy that is to be wrapped."""
+    for parent in list(hf_model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, RMSNorm):
+                setattr(parent, name, child.original)
+
+
 @torch.no_grad()
 def _as_rms_norm(module: nn.Module) -> RMSNorm | None:
     """The module as an RMS norm, if that is what it computes."""

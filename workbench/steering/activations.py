@@ -25,7 +25,8 @@ from workbench.models.hooked import (
 from workbench.models.plain import PlainModel, plain_of
 from workbench.models.text import TokenBatch, check_context, completion_ids, pad, prompt_ids
 from workbench.steering.hooks import attach
-from workbench.steering.positions import Positions, TokenWindow
+from workbench.steering.positions import Positions
+from workbench.steering.window import TokenWindow
 
 LAST_TOKEN = Positions.last()
 AFTER_FIRST = Positions.span(1, None)

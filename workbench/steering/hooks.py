@@ -14,7 +14,7 @@ from transformer_lens.hook_points import HookPoint
 from workbench.models.hooked import HookedModel, hook_point, watch_forwards
 from workbench.models.plain import PlainModel, is_block_input, plain_of
 from workbench.steering.interventions import Edit, Steering, as_interventions, rows_of
-from workbench.steering.positions import TokenWindow, WindowTracker
+from workbench.steering.window import TokenWindow, WindowTracker
 
 StreamFunction = Callable[[Tensor], "Tensor | None"]
 
@@ -109,6 +109,8 @@ def _edited(
                 f"the interventions are made for {rows} rows, the batch has {resid.shape[0]} "
                 "(axis batch)"
             )
+        if edit.reads is not None:
+            edit.reads(resid, window)
         edited = edit.apply(resid, hook=point)
         return None if edited is None else _where_asked(edit, window, resid, edited)
 
@@ -118,9 +120,10 @@ def _edited(
 def _where_asked(edit: Edit, window: TokenWindow, resid: Tensor, edited: Tensor) -> Tensor:
     """The edited stream at the positions and rows of the edit, the stream itself elsewhere."""
     mask = edit.positions.within(window)
-    if edit.rows is not None:
-        rows = edit.rows[:, None].to(resid.device)
-        mask = rows if mask is None else mask & rows
+    for rows in (edit.rows, None if edit.when is None else edit.when()):
+        if rows is not None:
+            column = rows[:, None].to(resid.device)
+            mask = column if mask is None else mask & column
     if mask is None:
         return edited
     return torch.where(mask[..., None], edited, resid)

@@ -28,6 +28,7 @@ from workbench.steering import operators
 from workbench.steering.artifact import Artifact
 from workbench.steering.positions import Positions
 from workbench.steering.vector import SteeringVector
+from workbench.steering.window import TokenWindow
 
 HookFunction = Callable[..., "Tensor | None"]
 Vectors = SteeringVector | Sequence[SteeringVector | None]
@@ -39,13 +40,16 @@ Made = TypeVar("Made", bound=Artifact)
 class Edit:
     """One function at one hook: `apply(resid, hook=...)` gives the edited stream, or None.
 
-    `rows` says which rows of the batch it acts on; None for every one.
+    `rows` says which rows of the batch it acts on; None for every one. `when` says so too, but as
+    the pass runs. `reads` sees the stream and the pass's window first.
     """
 
     hook: str
     apply: HookFunction
     positions: Positions
     rows: Bool[Tensor, " batch"] | None = None
+    when: Callable[[], Tensor] | None = None
+    reads: Callable[[Tensor, TokenWindow], None] | None = None
 
 
 @runtime_checkable
@@ -270,7 +274,7 @@ def as_interventions(steering: Any) -> list[Intervention]:
 
 def rows_of(interventions: Iterable[Intervention]) -> int | None:
     """How many rows the interventions that go row by row are made for; None if none does."""
-    each = (i.row_count for i in interventions if isinstance(i, ByRow))
+    each = (getattr(one, "row_count", None) for one in interventions)
     counts = {count for count in each if count is not None}
     if len(counts) > 1:
         raise ValueError(f"interventions for different numbers of rows: {sorted(counts)}")

@@ -171,6 +171,8 @@ class _Batch:
                     f"these texts are prepared for edits of resid_pre from layer {layer} on, not "
                     f"for one at {edit.hook}: score them with `log_prob`"
                 )
+            if edit.when is not None:
+                raise ValueError("a gate is decided row by row: score these texts with `log_prob`")
             mask = edit.positions.within(self.rows.window)
             by_layer.setdefault(at, []).append(
                 _edited(model, edit, None if mask is None else self._shared_mask(mask))

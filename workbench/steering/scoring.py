@@ -15,7 +15,7 @@ from workbench.models.hooked import HookedModel, logits, undisturbed
 from workbench.models.text import TokenBatch, check_context, completion_ids, pad
 from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering, as_interventions
-from workbench.steering.positions import TokenWindow
+from workbench.steering.window import TokenWindow
 
 DEFAULT_BATCH = 16
 

@@ -201,6 +201,11 @@ class _Reader:
         taken = [one.taking([0] * count) for one in self._interventions]
         edits = [edit for one in taken for edit in one.edits(self._model)]
         for edit in edits:
+            if edit.when is not None:
+                raise ValueError(
+                    "a gate is decided while the prompt runs, and beams run on from it: search "
+                    "under the intervention itself, or unsteered"
+                )
             if edit.positions.needs_whole_text:
                 raise ValueError(
                     f"{edit.positions} counts from the end of the text, which is not known while "
