@@ -16,6 +16,12 @@ def test_they_have_the_norm_and_layer_and_repeat_by_seed():
     torch.testing.assert_close(found.vectors[1].values, random_vector(LIKE, 6).values)
 
 
+def test_they_are_not_where_vectors_of_the_same_seed_start():
+    start = torch.randn(4, generator=torch.Generator().manual_seed(3))
+    cosine = torch.nn.functional.cosine_similarity(random_vector(LIKE, 3).values, start, dim=0)
+    assert abs(float(cosine)) < 0.99
+
+
 def test_directions_follow_the_covariance():
     covariance = torch.diag(torch.tensor([100.0, 1.0, 0.0, 0.0]))
     many = random_vectors(LIKE, 400, covariance=covariance).stack()

@@ -14,6 +14,8 @@ from workbench.steering.provenance import Provenance
 from workbench.steering.vector import SteeringVector
 from workbench.steering.vector_set import VectorSet
 
+_STREAM = 0x52414E44
+
 
 def random_vector(
     like: SteeringVector,
@@ -27,7 +29,8 @@ def random_vector(
     With `covariance` (see `moments`), directions in which activations vary are likelier. Raises
     ValueError for one of another width, or one that is zero.
     """
-    generator = torch.Generator().manual_seed(seed)
+    # A stream of its own: one-shot vectors of the same seed start at that seed's first draws.
+    generator = torch.Generator().manual_seed(seed ^ _STREAM)
     values = torch.randn(like.d_model, generator=generator)
     if covariance is not None:
         values = _root(covariance, like.d_model) @ values

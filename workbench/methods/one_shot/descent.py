@@ -114,6 +114,11 @@ class Descent:
         at_zero = yield from self._measure(torch.zeros_like(self.start))
         norms = at_zero.gradient.norm(dim=-1, keepdim=True)
         if bool((norms == 0).any()) or not bool(norms.isfinite().all()):
+            if self.job.start is not None:
+                raise ValueError(
+                    f"at zero the loss of {self.job.label or 'the job'} has no steepest descent: "
+                    "the gradient there is zero or not finite; give another start"
+                )
             return []
         given = self.job.start_norm
         shares = [share * self.stream_norm for share in START_NORMS]
