@@ -1,0 +1,128 @@
+"""Draw a text as a strip of tokens, each coloured by a value: surprisal, contribution, change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from workbench.figures import theme
+from workbench.figures.text import columns, hover_text, plain, shorten
+
+_COLUMNS = 64  # characters a line
+_LINE = 26  # pixels
+_MONO = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+_SIGNS = str.maketrans({" ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍"})
+_INK, _PAPER = "#1f2933", "#ffffff"
+
+
+def draw_token_strip(
+    tokens: Sequence[str],
+    values: Sequence[float | int | None],
+    *,
+    unit: str = "nats",
+    title: str = "Surprisal of each token",
+    signed: bool | None = None,
+) -> go.Figure:
+    """Draw tokens in reading order, each on a field coloured by its value; grey where missing.
+
+    The scale is symmetric about 0 where values are `signed` (by default: where one is negative).
+    Raises ValueError where tokens and values do not pair, or there are none.
+    """
+    if len(tokens) != len(values) or not tokens:
+        raise ValueError(f"{len(tokens)} tokens for {len(values)} values")
+    read = [None if v is None or not math.isfinite(v) else float(v) for v in values]
+    known = [value for value in read if value is not None]
+    both = any(value < 0 for value in known) if signed is None else signed
+    most = max((abs(value) for value in known), default=0.0) or 1.0
+    low = -most if both else 0.0
+    scale = theme.DIVERGING if both else "Oranges"
+    fields = _placed(tokens)
+    lines = fields[-1][0] + 1
+
+    figure = go.Figure()
+    for (line, start, width), token, value in zip(fields, tokens, read, strict=True):
+        fill = theme.BAND if value is None else _colour(scale, (value - low) / (most - low))
+        figure.add_shape(
+            type="rect",
+            x0=start,
+            x1=start + width,
+            y0=line - 0.42,
+            y1=line + 0.42,
+            fillcolor=fill,
+            line={"width": 0},
+            layer="below",
+        )
+        figure.add_annotation(
+            x=start + width / 2,
+            y=line,
+            text=plain(_visible(token)),
+            font={"family": _MONO, "size": 11, "color": None if value is None else _ink(fill)},
+        )
+    figure.add_scatter(
+        x=[start + width / 2 for _, start, width in fields],
+        y=[line for line, _, _ in fields],
+        mode="markers",
+        marker={
+            "size": 18,
+            "opacity": 0,
+            "color": [0.0 if value is None else value for value in read],
+            "colorscale": scale,
+            "cmin": low,
+            "cmax": most,
+            "showscale": True,
+            "colorbar": {"title": {"text": plain(unit), "side": "right"}, "len": 1.0, "xpad": 6},
+        },
+        customdata=[
+            f"{hover_text(token)}<br>"
+            + ("missing" if value is None else f"{value:.3g} {plain(unit)}")
+            for token, value in zip(tokens, read, strict=True)
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_xaxes(visible=False, range=[-0.3, _COLUMNS + 0.3], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[lines - 0.4, -0.6], fixedrange=True)
+    gone = len(values) - len(known)
+    absent = f" {gone} tokens have no value (grey)." if gone else ""
+    return theme.finish(
+        figure,
+        title=title,
+        caption=f"{len(tokens)} tokens. ␣: space, ↵: line break, ⇥: tab.{absent}",
+        plot_height=max(_LINE * lines, 60),
+        left=theme.MARGIN,
+        right=80,
+        below=8,
+        min_width=620,
+    )
+
+
+def _placed(tokens: Sequence[str]) -> list[tuple[int, float, float]]:
+    """Line, start and width in characters of each token, broken at `_COLUMNS`."""
+    found = []
+    line, at = 0, 0.0
+    for token in tokens:
+        width = columns(_visible(token)) + 0.6
+        if at and at + width > _COLUMNS:
+            line, at = line + 1, 0.0
+        found.append((line, at, min(width, float(_COLUMNS))))
+        at += width + 0.15
+    return found
+
+
+def _visible(token: str) -> str:
+    shown = token.translate(_SIGNS)
+    return shorten(shown, _COLUMNS - 2) if shown else "∅"
+
+
+def _colour(scale: str, at: float) -> str:
+    from plotly.colors import sample_colorscale
+
+    return sample_colorscale(scale, [min(max(at, 0.0), 1.0)])[0]
+
+
+def _ink(fill: str) -> str:
+    """Dark ink on light fields, light ink on dark ones."""
+    red, green, blue = (float(part) for part in fill[4:-1].split(","))
+    return _INK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else _PAPER
