@@ -12,16 +12,19 @@ from pathlib import Path
 from workbench.analysis import (
     activation_structure,
     attribute,
+    attribute_sources,
     connectivity,
     effect_geometry,
     indirect_effects,
     layer_sweep,
     log_prob_outcome,
     logit_lens,
+    match_dictionary,
     position_map,
     spectrum,
 )
-from workbench.evaluation import Reference
+from workbench.analysis.vector_lens import visible_token
+from workbench.evaluation import Reference, relative_norms, surprisal
 from workbench.experiments.demo import DemoResult, DemoSettings, run_demo
 from workbench.experiments.demo_report import demo_report
 from workbench.experiments.questions import VALIDATION
@@ -29,16 +32,20 @@ from workbench.figures import (
     Report,
     draw_attribution,
     draw_connectivity,
+    draw_dictionary,
+    draw_distributions,
     draw_effects,
     draw_head_map,
     draw_indirect_effects,
     draw_layer_sweep,
     draw_logit_lens,
+    draw_norms,
     draw_paths,
     draw_plane,
     draw_position_map,
     draw_separation,
     draw_spectrum,
+    draw_token_strip,
 )
 from workbench.methods import Example
 from workbench.methods.one_shot import sweep_layers
@@ -71,6 +78,7 @@ def write_gallery(
     asked = [chat(model, question) for question in VALIDATION[:prompts]]
     _directions(report, model, demo, asked)
     _inside(report, model, demo, asked)
+    _texts(report, model, demo)
     _layers(report, model, demo, asked, progress)
     _activations(report, model, demo, sets)
     return report.save(Path(folder) / "gallery.html")
@@ -85,11 +93,20 @@ def _directions(report: Report, model: HookedModel, demo: DemoResult, asked: Seq
         "Vectors from different questions and seeds, each scaled to norm 1.",
     )
     report.figure(
+        draw_norms(relative_norms(model, vectors, asked)),
+        "How much of the stream a vector is, where it is added.",
+    )
+    report.figure(
         draw_effects(effect_geometry(model, vectors, asked)),
         "Vectors that point elsewhere may do the same: their changes grow alike.",
     )
     examples = [run.job.examples for run in (demo.run, *demo.other_runs)]
     paths = connectivity(model, vectors, examples)
+    report.figure(
+        draw_dictionary(match_dictionary(demo.run.vector, model.W_U.T)),  # type: ignore[attr-defined]
+        "Any matrix of directions serves as a dictionary, an autoencoder's decoder as well; here "
+        "it is the unembedding, a feature for each token.",
+    )
     report.figure(draw_connectivity(paths), "Losses of the first vector's own example.")
     report.figure(draw_paths(paths), "The same losses, point by point.")
 
@@ -125,6 +142,17 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
     report.figure(
         draw_indirect_effects(patched, "needed"), "The other way round: what the change needs."
     )
+    found = attribute_sources(model, demo.run.vector, prompts[0], promoted, own[0])
+    report.figure(
+        draw_token_strip(
+            found.tokens,
+            list(found.parts),
+            unit="logits",
+            title="From which tokens the vector acts",
+        ),
+        "The vector is added at every token; its effect on the logit difference is shared out by "
+        "integrated gradients.",
+    )
     for name, given in (("steered", [steering]), ("unsteered", [])):
         lens = logit_lens(model, asked[0], "", given, target=promoted)
         report.figure(
@@ -141,6 +169,39 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
         "question.",
     )
     report.figure(draw_position_map(where, "without"), "What each position is needed for.")
+
+
+def _texts(report: Report, model: HookedModel, demo: DemoResult) -> None:
+    """How surprising the answers are to the unsteered model."""
+    report.section("Answers under the unsteered model")
+    found = {
+        name: surprisal(model, demo.prompts, answers.texts)
+        for name, answers in demo.conditions.items()
+    }
+    report.figure(
+        draw_distributions(
+            {name: list(each.per_token) for name, each in found.items()},
+            measure="nats a token",
+            title="Surprisal of the answers, by condition",
+            texts={name: list(each.texts) for name, each in found.items()},
+        ),
+        "Every answer counts, whatever it begins with.",
+    )
+    prompt, text = next(
+        (prompt, text)
+        for prompt, text in zip(demo.prompts, demo.conditions["steered"].texts, strict=True)
+        if text
+    )
+    scored = log_prob(model, prompt, text).token_log_probs[0]
+    ids = completion_ids(model, prompt, text)[1]
+    report.figure(
+        draw_token_strip(
+            [visible_token(model.tokenizer, i) for i in ids],
+            (-scored).tolist(),
+            title="A steered answer, token by token",
+        ),
+        "Under the unsteered model: what it would not have said stands out.",
+    )
 
 
 def _layers(

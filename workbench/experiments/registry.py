@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,14 @@ from workbench.experiments.poser import PoserSettings, Scenarios, run_poser
 from workbench.experiments.poser.page import page as poser_page
 from workbench.experiments.poser.study import poser_study
 from workbench.experiments.questions import VALIDATION
-from workbench.experiments.refusal import RefusalSettings, Requests, run_refusal
+from workbench.experiments.refusal import (
+    ComparisonSettings,
+    RefusalSettings,
+    Requests,
+    run_comparison,
+    run_refusal,
+)
+from workbench.experiments.refusal.comparison_page import comparison_page
 from workbench.experiments.refusal.page import page as refusal_page
 from workbench.experiments.refusal.study import refusal_study
 from workbench.experiments.settings import Scale, read_scale
@@ -37,6 +45,7 @@ from workbench.runs import RunFolder
 from workbench.testbeds import load_testbed
 
 Public = Mapping[str, pd.DataFrame]
+StudyMaker = Callable[[Any, Any, StudySettings, Sequence[str], bool], Study]
 
 
 @dataclass(frozen=True)
@@ -44,13 +53,13 @@ class Experiment:
     """How an experiment is put together, step by step.
 
     `settings` gives their dataclass at a scale; `subject` loads what is asked; `report` runs it
-    and makes its page; `study` makes what a `--full` study is made on.
+    and makes its page; `study` makes what a `--full` study is made on, where there is one.
     """
 
-    settings: Callable[[Scale], type]
+    settings: Callable[[Scale], Callable[..., Any]]
     subject: Callable[[Scale, Public], Any]
     report: Callable[[Any, Any, RunFolder, Scale, bool], Report]
-    study: Callable[[Any, Any, StudySettings, Sequence[str], bool], Study]
+    study: StudyMaker | None = None
 
 
 def run_experiment(
@@ -93,17 +102,24 @@ def run_full(
     settings train the vectors; `full` takes the place of settings of the study. Raises ValueError
     as `run_experiment` does, and for an experiment that has no study at that scale.
     """
-    experiment, read = _known(name), read_scale(name, scale)
-    if not read.full:
-        raise ValueError(f"{name} has no full study at the {scale} scale")
+    make, read = check_study(name, scale)
+    experiment = _known(name)
     settings: Any = read.of(experiment.settings(read), **(changes or {}))
     asked = StudySettings(**{**read.full, **(full or {})})
     path = _path(out, name, scale) / "full"
     folder = RunFolder(path, {**_record(read, settings), "full": asdict(asked)})
     subject = experiment.subject(read, public or {})
-    study = experiment.study(subject, settings, asked, VALIDATION[: asked.harmless], progress)
+    study = make(subject, settings, asked, VALIDATION[: asked.harmless], progress)
     found = run_study(study, asked, folder, progress)
     return study_page(found, study, read, name).save(path / "report.html")
+
+
+def check_study(name: str, scale: str) -> tuple[StudyMaker, Scale]:
+    """What makes the experiment's full study, and its settings. Raises ValueError for none."""
+    experiment, read = _known(name), read_scale(name, scale)
+    if not read.full or experiment.study is None:
+        raise ValueError(f"{name} has no full study at the {scale} scale")
+    return experiment.study, read
 
 
 def _poser(scale: Scale, public: Public) -> Scenarios:
@@ -139,6 +155,22 @@ def _refusal_report(
     return refusal_page(run_refusal(subject, settings, folder, progress), scale)
 
 
+def _comparison(scale: Scale) -> Callable[..., ComparisonSettings]:
+    """Its settings hold those of the refusal experiment at the same scale."""
+    vectors = read_scale("refusal", scale.name).of(RefusalSettings)
+    return partial(ComparisonSettings, one_shot=vectors)
+
+
+def _comparison_report(
+    subject: Requests,
+    settings: ComparisonSettings,
+    folder: RunFolder,
+    scale: Scale,
+    progress: bool,
+) -> Report:
+    return comparison_page(run_comparison(subject, settings, folder, progress), scale)
+
+
 def _fictitious_report(
     subject: Claims, settings: FictitiousSettings, folder: RunFolder, scale: Scale, progress: bool
 ) -> Report:
@@ -160,6 +192,7 @@ def _emergent_report(
 EXPERIMENTS: dict[str, Experiment] = {
     "poser": Experiment(lambda scale: PoserSettings, _poser, _poser_report, poser_study),
     "refusal": Experiment(lambda scale: RefusalSettings, _refusal, _refusal_report, refusal_study),
+    "refusal-comparison": Experiment(_comparison, _refusal, _comparison_report),
     "fictitious": Experiment(
         lambda scale: FictitiousSettings, _fictitious, _fictitious_report, fictitious_study
     ),

@@ -7,7 +7,7 @@ layers and settings.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ class Scale:
     settings: Mapping[str, Any]
     full: Mapping[str, Any]
 
-    def of(self, kind: type[_Settings], **changes: Any) -> _Settings:
+    def of(self, kind: Callable[..., _Settings], **changes: Any) -> _Settings:
         """The settings as the dataclass of an experiment; `changes` take their place."""
         return kind(**{**self.settings, **changes})
 

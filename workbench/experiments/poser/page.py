@@ -9,8 +9,8 @@ import pandas as pd
 from workbench.experiments.poser.program import RATES, PoserResult, rates, worst_rate
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
-from workbench.experiments.shares import share, share_each
-from workbench.figures import Report, draw_rates
+from workbench.experiments.shares import share
+from workbench.figures import Report, draw_flips
 
 WORDS = {
     ("+v", "good"): "added, good oversight (should flip)",
@@ -18,6 +18,9 @@ WORDS = {
     ("-v", "good"): "subtracted, good oversight (should stay)",
     ("+v", "poor"): "added, poor oversight (should stay)",
 }
+
+
+GROUPS = {"good": "good oversight", "poor": "poor oversight"}
 
 
 def page(result: PoserResult, scale: Scale) -> Report:
@@ -54,20 +57,15 @@ def page(result: PoserResult, scale: Scale) -> Report:
     )
     report.section("All vectors")
     randoms = test[test["kind"] == "random"]
-    drawn, groups = {}, {}
-    for rate, words in WORDS.items():
-        drawn[words] = share_each(_of(shots, *rate), "flipped")
-        drawn[f"{words}, random"] = share_each(_of(randoms, *rate), "flipped")
-        groups[f"{words}, random"] = "control"
+    every = pd.concat([shots, randoms]).replace({"group": GROUPS})
     report.figure(
-        draw_rates(
-            drawn,
-            groups=groups,
-            measure="decisions that flip",
+        draw_flips(
+            {str(label): rates(some) for label, some in every.groupby("vector", sort=False)},
+            kinds=dict.fromkeys(randoms["vector"], "control"),
             title="Flips under every one-shot vector and every random one",
         ),
-        f"Each mark is a vector, on {shown} scenarios; random vectors have the same norm. None was "
-        "left out.",
+        f"Each mark is a vector, on {shown} scenarios; random vectors (control) have the same "
+        "norm. None was left out.",
     )
     neither = rates(pd.concat([shots, best.assign(kind="the best")]), ["kind"])[
         ["kind", "way", "group", "neither"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.evaluation import REFUSAL_PHRASES, Reference, attack, cost, own_surprisal, says
+from workbench.analysis import Harmless
+from workbench.evaluation import REFUSAL_PHRASES, attack, own_surprisal, says
 from workbench.experiments.refusal.settings import RefusalSettings
 from workbench.methods import Example, mean_difference
 from workbench.models.hooked import HookedModel
@@ -17,7 +18,7 @@ from workbench.steering import Add, Clamp, Intervention, SteeringVector, VectorS
 from workbench.testbeds import Testbed, refusal
 from workbench.testbeds.splits import PARTS
 
-WAYS: dict[str, Callable[[SteeringVector, float], Intervention]] = {"add": Add, "clamp": Clamp}
+WAYS: dict[str, Callable[..., Intervention]] = {"add": Add, "clamp": Clamp}
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,13 @@ class Asking:
     ) -> pd.DataFrame:
         """Judged answers under each vector: columns vector, kind, and those of `Attack`."""
         apply = WAYS[way or self.settings.way]
-        threshold = self._threshold(asked)
-        return pd.concat(
-            [
-                self._judged(asked, apply(vector, self.settings.strength), threshold).assign(
-                    vector=vector.label, kind=vector.label.split(",")[0].split(" ")[0]
-                )
-                for vector in vectors
-            ],
-            ignore_index=True,
+        every = list(vectors)
+        # All in one call, a vector a row: batches are full, and of prompts of like length.
+        steering = apply([vector for vector in every for _ in asked], self.settings.strength)
+        found = self._judged(list(asked) * len(every), steering, self._threshold(asked))
+        labels = [vector.label for vector in every for _ in asked]
+        return found.assign(
+            vector=labels, kind=[label.split(",")[0].split(" ")[0] for label in labels]
         )
 
     def every_way(self, vectors: VectorSet, asked: Sequence[str]) -> pd.DataFrame:
@@ -180,26 +179,25 @@ class Asking:
         """What each vector does to harmless requests: vector, kl, cross_entropy_change, refused."""
         test, settings = self.requests.test, self.settings
         asked = list(test[~test["harmful"]]["request"].iloc[: settings.harmless_requests])
-        prompts = [self.requests.prompt(each) for each in asked]
-        model = self.requests.model
-        tokens = settings.answer_tokens // 2
-        own = generate(model, prompts, max_new_tokens=tokens, progress=self.progress)
-        kept = [i for i, text in enumerate(own) if text]
-        reference = Reference.of(model, [prompts[i] for i in kept], [own[i] for i in kept])
+        harmless = Harmless.of(
+            self.requests.model,
+            asked,
+            self.requests.prompt,
+            answer_tokens=settings.answer_tokens // 2,
+            progress=self.progress,
+        )
         rows = []
         for vector in [None, *vectors]:
-            steering = [] if vector is None else [WAYS[settings.way](vector, settings.strength)]
-            answers = own
-            if vector is not None:
-                answers = generate(model, prompts, steering, tokens, progress=self.progress)
-            found = cost(model, reference, steering)
+            found = harmless.cost(
+                [] if vector is None else WAYS[settings.way](vector, settings.strength)
+            )
             rows.append(
                 {
                     "vector": "unsteered" if vector is None else vector.label,
-                    "kl": found.mean_kl,
+                    "kl": found.kl,
                     "cross_entropy_change": found.cross_entropy_change,
-                    "refused": says(answers, REFUSAL_PHRASES).proportion.rate,
-                    "n": len(prompts),
+                    "refused": found.refused.rate,
+                    "n": found.refused.n,
                 }
             )
         return pd.DataFrame(rows)

@@ -62,11 +62,11 @@ def run_refusal(
     measured_on = list(requests.harmful)[: settings.test_requests]
 
     places = list(product(settings.layers, settings.norms))
-    trials = folder.vectors("tried", lambda: _vectors(asking, places, settings.tried))
+    trials = folder.vectors("tried", lambda: one_shot_vectors(asking, places, settings.tried))
     tried = folder.table("tried", lambda: asking.every_way(trials, chosen_on))
 
     place = [(settings.layer, settings.norm)]
-    vectors = folder.vectors("one-shot", lambda: _vectors(asking, place, settings.requests))
+    vectors = folder.vectors("one-shot", lambda: one_shot_vectors(asking, place, settings.requests))
     validation = folder.table("validation", lambda: asking.attacks(vectors, chosen_on))
     best = best_of(validation)
 
@@ -99,7 +99,7 @@ def best_of(attacks: pd.DataFrame) -> str:
     return str(table["vector"].iloc[0])
 
 
-def _vectors(
+def one_shot_vectors(
     asking: Asking, places: Sequence[tuple[int, float]], count: int
 ) -> list[SteeringVector]:
     """A promotion and a suppression vector for each of `count` requests, layer and norm."""

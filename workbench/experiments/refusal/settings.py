@@ -34,3 +34,20 @@ class RefusalSettings:
     harmless_requests: int
     answer_tokens: int = 64
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """What the comparison with the refusal direction adds to the vectors of the experiment.
+
+    `mean_requests` of each kind give the means, `direction_requests` of each kind the metric, and
+    as many others the candidates' scores. `layers` and the last `tokens` are candidates.
+    """
+
+    one_shot: RefusalSettings
+    layers: Sequence[int]
+    tokens: int
+    mean_requests: int
+    direction_requests: int
+    harmless: int
+    random: int
