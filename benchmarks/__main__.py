@@ -16,6 +16,7 @@ from benchmarks import (
     operations,
     optimization,
     reading,
+    scoring,
     sweep,
     time_to_target,
 )
@@ -42,6 +43,7 @@ BENCHMARKS: dict[str, Callable[[Setting], list[Row]]] = {
     time_to_target.NAME: time_to_target.measure,
     generation.NAME: generation.measure,
     reading.NAME: reading.measure,
+    scoring.NAME: scoring.measure,
     memory.NAME: memory.measure,
 }
 

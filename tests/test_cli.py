@@ -24,6 +24,16 @@ def test_optimize_then_generate(folder, tmp_path):
     assert answered.output.count("unsteered:") == answered.output.count("  steered:") == 2
 
 
+def test_a_page_is_written_about_saved_vectors(tmp_path):
+    for i in range(2):
+        vector = wb.SteeringVector(torch.arange(4.0) + i, 1, label=f"v{i}")
+        vector.save(tmp_path / "set" / f"{i}.safetensors")
+    page = tmp_path / "page.html"
+    made = runner.invoke(app, ["report", str(tmp_path / "set"), "--out", str(page)])
+    assert made.exit_code == 0, made.output
+    assert page.read_text(encoding="utf-8").count("<figure") == 2
+
+
 def test_models_are_listed():
     listed = runner.invoke(app, ["models"])
     assert listed.exit_code == 0

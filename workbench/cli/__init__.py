@@ -1,0 +1,27 @@
+"""The `workbench` command: parse, call, print. Everything it does is in the rooms."""
+
+from __future__ import annotations
+
+import typer
+
+from workbench.cli import steering, studies
+from workbench.cli.testbeds import testbeds
+
+app = typer.Typer(
+    help="Make, apply, measure and look at steering vectors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+for _command in (
+    studies.demo,
+    studies.gallery,
+    steering.models,
+    steering.optimize,
+    steering.generate,
+    studies.sweep,
+    studies.report,
+    studies.experiment,
+):
+    app.command()(_command)
+app.add_typer(testbeds, name="testbed")

@@ -1,0 +1,139 @@
+"""Commands that measure and draw: the demo, sweeps, experiments, and their pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from workbench.cli.common import (
+    DEFAULT_MODEL,
+    DtypeOption,
+    ModelOption,
+    errors_in_words,
+    name_and_path,
+)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the vectors and report.html.")] = Path(
+        "out/demo"
+    ),
+    model: ModelOption = DEFAULT_MODEL,
+) -> None:
+    """Steer a chat model with a vector made from one example, and show what happened."""
+    from workbench.experiments.demo import run_demo
+    from workbench.experiments.demo_report import write_demo
+    from workbench.models import load_model
+
+    with errors_in_words():
+        typer.echo(f"Loading {model}.")
+        result = run_demo(load_model(model))
+        page = write_demo(result, out)
+    typer.echo(f"\nVector: {result.run.vector!r}\nTrained on: {result.settings.training[0]}\n")
+    typer.echo(result.table().to_string(index=False))
+    typer.echo(f"\n{result.surprisal_sentence()}\n\nThe page: {page}")
+
+
+def gallery(
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("out/gallery"),
+    model: ModelOption = DEFAULT_MODEL,
+) -> None:
+    """Make every figure on one model, on a single page (a few minutes)."""
+    from workbench.experiments.gallery import write_gallery
+    from workbench.models import load_model
+
+    with errors_in_words():
+        typer.echo(f"The page: {write_gallery(load_model(model), out)}")
+
+
+def sweep(
+    question: Annotated[str, typer.Argument(help="What the user asks.")],
+    promote: Annotated[str, typer.Option(help="The completion to promote.")],
+    layer: Annotated[list[int], typer.Option(help="A layer; repeatable. All without.")] = [],  # noqa: B006
+    seeds: Annotated[int, typer.Option(help="How many random starts a layer.")] = 4,
+    steps: Annotated[int, typer.Option(help="How many updates.")] = 20,
+    learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.5,
+    max_norm: Annotated[float, typer.Option(help="Keep the norm at most this.")] = 25.0,
+    out: Annotated[Path, typer.Option(help="Where the page and the vectors go.")] = Path(
+        "out/sweep"
+    ),
+    model: ModelOption = DEFAULT_MODEL,
+    dtype: DtypeOption = "float32",
+) -> None:
+    """Make a vector at every layer, and see what each does and costs."""
+    from workbench.experiments.sweep import SweepSettings, run_sweep, write_sweep
+    from workbench.models import load_model
+
+    with errors_in_words():
+        settings = SweepSettings(
+            promote,
+            layer or None,
+            tuple(range(seeds)),
+            steps=steps,
+            learning_rate=learning_rate,
+            max_norm=max_norm,
+        )
+        result = run_sweep(load_model(model, dtype=dtype), question, settings)
+        page = write_sweep(result, out)
+    typer.echo(result.sweep.by_layer().round(3).to_string(index=False))
+    typer.echo(f"The page: {page}")
+
+
+def experiment(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="poser, refusal, fictitious, emergent-misalignment, refusal-comparison."
+        ),
+    ],
+    scale: Annotated[str, typer.Option(help="embedded, or paper (the original models).")] = (
+        "embedded"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; one that was begun is gone on with.")
+    ] = None,
+    public: Annotated[
+        list[str],
+        typer.Option(help="A public set, NAME=PATH: harmbench, poser, poser-test; repeatable."),
+    ] = [],  # noqa: B006
+    full: Annotated[
+        bool, typer.Option("--full", help="Also ask what the paper left open (within 90 minutes).")
+    ] = False,
+) -> None:
+    """Run one of the paper's experiments; killed, it goes on where it was."""
+    from workbench.experiments.registry import check_study, run_experiment, run_full
+    from workbench.testbeds import load_public_set
+
+    with errors_in_words():
+        if full:
+            check_study(name, scale)  # before hours of the experiment
+        paths = dict(name_and_path(each) for each in public)
+        sets = {
+            part: load_public_set(part.removesuffix("-test"), path) for part, path in paths.items()
+        }
+        typer.echo(f"The page: {run_experiment(name, scale, out, sets)}")
+        if full:
+            typer.echo(f"The full study: {run_full(name, scale, out, sets)}")
+
+
+def report(
+    vectors: Annotated[
+        list[Path], typer.Argument(help="Vector files, or folders of them; several are joined.")
+    ],
+    out: Annotated[Path, typer.Option(help="Where the page goes.")] = Path("out/report.html"),
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Also read the vectors through this model."),
+    ] = None,
+    dtype: DtypeOption = "float32",
+) -> None:
+    """Write a page about vectors: what they are, how they lie, what they promote."""
+    from workbench.experiments.vectors_report import read_vectors, vectors_report
+    from workbench.models import load_model
+
+    with errors_in_words():
+        held = read_vectors(vectors)
+        hooked = None if model is None else load_model(model, dtype=dtype)
+        typer.echo(f"The page: {vectors_report(held, hooked).save(out)}")
