@@ -6,7 +6,7 @@ import torch
 import workbench as wb
 from workbench.methods.reasoning_calibration import (
     at_blank_lines,
-    blank_line_tokens,
+    delimiter_tokens,
     kind_of,
     reasoning_calibration,
     split_thoughts,
@@ -58,8 +58,8 @@ def test_kinds(text, kind):
 def test_the_vector_is_the_plain_difference_of_means(embedded):
     found = reasoning_calibration(embedded, [PROMPT], [REASONING], LAYER)
     head, tail = completion_ids(embedded, PROMPT, REASONING)
-    texts = [embedded.tokenizer.decode([i]) for i in tail]
-    blank = [len(head) + i for i, text in enumerate(texts) if "\n\n" in text]
+    written = [embedded.tokenizer.decode(tail[: i + 1]) for i in range(len(tail))]
+    blank = [len(head) + i for i, text in enumerate(written) if text.endswith("\n\n")]
     assert len(blank) == 4
     own = torch.zeros(4, 1, len(head) + len(tail), dtype=torch.bool)
     own[torch.arange(4), 0, torch.tensor(blank)] = True
@@ -72,8 +72,9 @@ def test_the_vector_is_the_plain_difference_of_means(embedded):
 
 @pytest.mark.embedded
 def test_it_acts_at_blank_lines_of_the_answer_only(embedded):
-    ids = blank_line_tokens(embedded)
-    assert ids
+    broken = {embedded.tokenizer.decode([i]) for i in delimiter_tokens(embedded)}
+    assert "\n" in broken
+    assert all("\n" in text for text in broken)
     vector = SteeringVector(torch.ones(embedded.cfg.d_model), LAYER)
     steering = at_blank_lines(embedded, vector, 5.0)
 

@@ -47,6 +47,7 @@ TRANSITION = (
     r"\binstead\b",
 )
 _BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
+_LINE_BREAK = re.compile(r"\n")
 
 
 @dataclass(frozen=True)
@@ -143,19 +144,24 @@ def reasoning_calibration(
 def at_blank_lines(model: HookedModel, vector: SteeringVector, scale: int | float = 1.0) -> Add:
     """Add the vector where the model writes a blank line, and nowhere else.
 
-    Raises ValueError for a tokenizer without a token that has one.
+    With a tokenizer that spells a blank line as two line breaks, as SmolLM2's does before a letter,
+    it is added at every line break: which of them make a blank line, a token does not tell. Raises
+    ValueError for a tokenizer without either.
     """
-    ids = blank_line_tokens(model)
+    ids = delimiter_tokens(model)
     if not ids:
-        raise ValueError("the tokenizer has no token with a blank line: there is nowhere to steer")
+        raise ValueError("the tokenizer has no token with a line break: there is nowhere to steer")
     return Add(vector, scale, Positions.completion() & Positions.at_tokens(ids))
 
 
-def blank_line_tokens(model: HookedModel) -> list[int]:
-    """Ids of the tokens whose text has a blank line in it."""
+def delimiter_tokens(model: HookedModel) -> list[int]:
+    """Ids of the tokens that have a blank line in them, or end one; see `at_blank_lines`."""
     tokenizer = model.tokenizer
+    spelled = tokenizer("a\n\nb", add_special_tokens=False)["input_ids"]
+    whole = any(_BLANK_LINE.search(text) for text in tokenizer.batch_decode([[i] for i in spelled]))
+    wanted = _BLANK_LINE if whole else _LINE_BREAK
     texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
-    return [i for i, text in enumerate(texts) if _BLANK_LINE.search(text)]
+    return [i for i, text in enumerate(texts) if wanted.search(text)]
 
 
 def _delimiters(model: HookedModel, prompt: str, text: str, executes: bool) -> list[int]:
