@@ -88,7 +88,8 @@ SCRIPT = """
       var legend = figure.querySelector(".legend .bg");
       if (!legend) { return; }
       var margin = figure.layout.margin.t;
-      var more = Math.ceil(legend.getBoundingClientRect().height) + 12 - margin;
+      var raised = (figure._fullLayout.legend.y - 1) * figure._fullLayout._size.h;  // over titles
+      var more = Math.ceil(legend.getBoundingClientRect().height + raised) + 12 - margin;
       if (Math.abs(more) <= 2) { return; }
       var height = figure.layout.height + more;
       figure.parentNode.style.height = height + "px";  // plotly fixed it on the box around

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workbench.analysis.refusal_comparison import RefusalComparison
 
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up")
-_HEIGHT = 230  # of a panel
+_HEIGHT, _TITLE = 230, 24  # pixels: a panel, its title
 _PANELS = (
     "Attack success",
     "Harmless requests refused",
@@ -61,12 +61,13 @@ def draw_refusal_comparison(
             col=column,
         )
         figure.update_yaxes(zeroline=False, row=1, col=column, **_PERCENT)
-    figure.update_yaxes(title={"text": "KL, nats a token"}, type="log", row=2, col=1)
+    figure.update_yaxes(title={"text": "KL, nats a token"}, type="log", dtick=1, row=2, col=1)
     n, harmless = int(unsteered["n"]), int(unsteered["n_harmless"])
     whole = comparison.mediation.mean("whole")
     over = f"{whole.n_vectors} vectors and {n} requests" if whole else "too few vectors: none"
     figure.update_annotations(font={"size": theme.TEXT_SIZE})
-    return theme.finish(
+    plot_height = 3 * _HEIGHT + 120
+    finished = theme.finish(
         figure,
         title=title,
         caption=(
@@ -75,12 +76,17 @@ def draw_refusal_comparison(
             f"{over}. All vectors point towards answering; cosines "
             "are taken across layers. Grey: 95% of random directions."
         ),
-        plot_height=3 * _HEIGHT + 120,
+        plot_height=plot_height,
         left=62,
         below=60,
         legend=[*names, _HARMFUL, _HARMLESS],
         min_width=640,
     )
+    # The upper panels' titles stand between the plot and the legend.
+    finished.layout.legend.y = 1 + _TITLE / plot_height
+    finished.layout.margin.t += _TITLE
+    finished.layout.height += _TITLE
+    return finished
 
 
 def _ways(
@@ -145,10 +151,6 @@ def _cosines(figure: go.Figure, comparison: RefusalComparison) -> None:
     geometry, kinds = comparison.geometry, comparison.kinds
     at = next(i for i, label in enumerate(geometry.labels) if kinds[label] == "refusal direction")
     shown = [kind for kind in dict.fromkeys(kinds.values()) if kind != "refusal direction"]
-    band = geometry.random
-    figure.add_hrect(
-        y0=band.low, y1=band.high, fillcolor=theme.BAND, line={"width": 0}, row=2, col=2
-    )
     for place, kind in enumerate(shown):
         some = [i for i, label in enumerate(geometry.labels) if kinds[label] == kind]
         figure.add_scatter(
@@ -171,6 +173,10 @@ def _cosines(figure: go.Figure, comparison: RefusalComparison) -> None:
         zeroline=False,
         row=2,
         col=2,
+    )
+    band = geometry.random
+    figure.add_hrect(  # not before: where nothing is drawn yet, Plotly leaves it out
+        y0=band.low, y1=band.high, fillcolor=theme.BAND, line={"width": 0}, row=2, col=2
     )
     figure.update_yaxes(row=2, col=2, zeroline=True)
 

@@ -72,7 +72,7 @@ def draw_token_strip(
             "cmin": low,
             "cmax": most,
             "showscale": True,
-            "colorbar": {"title": {"text": plain(unit), "side": "right"}, "len": 1.0, "xpad": 6},
+            "colorbar": {"title": {"text": plain(unit), "side": "top"}, "len": 1.0, "xpad": 6},
         },
         customdata=[
             f"{hover_text(token)}<br>"
