@@ -64,14 +64,7 @@ def draw_attribution(
         )
     figure.add_vline(x=0, line={"color": theme.LINE, "width": 1}, layer="below")
     figure.update_xaxes(title={"text": "logits, promoted less suppressed"}, zeroline=False)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[len(names) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_yaxes(**theme.named_rows(names))
     figure.update_layout(bargap=0.3, barmode="overlay")
     n = int(means["n"].iloc[0])
     lines = " Lines: 95% bootstrap intervals over prompts." if n > 1 else ""

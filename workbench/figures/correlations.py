@@ -48,14 +48,7 @@ def draw_correlations(
         ticktext=[f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"],
         zeroline=False,
     )
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(rows))),
-        ticktext=shown,
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_yaxes(**theme.named_rows(shown))
     low, high = int(frame["n"].min()), int(frame["n"].max())
     n = f"{low}" if low == high else f"{low}{EN_DASH}{high}"
     return theme.finish(

@@ -39,14 +39,7 @@ def draw_dictionary(match: DictionaryMatch, *, title: str | None = None) -> go.F
     reach = 1.1 * max(match.random_max, float(abs(match.cosines).max()))
     figure.update_xaxes(title={"text": "cosine"}, range=[-reach, reach], zeroline=True)
     names = [f"feature {each}" for each in features]
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[len(names) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_yaxes(**theme.named_rows(names))
     figure.update_layout(bargap=0.3, barmode="overlay")
     whose = f" of “{shorten(match.label, 30)}”" if match.label else ""
     return theme.finish(

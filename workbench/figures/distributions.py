@@ -83,14 +83,8 @@ def draw_distributions(
         )
     rows = len(groups)
     figure.update_xaxes(title={"text": measure}, zeroline=False)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(rows)),
-        ticktext=[f"{name}<br>n = {size}" for name, size in zip(shown, sizes, strict=True)],
-        range=[rows - 0.6, -0.75],
-        showgrid=False,
-        zeroline=False,
-    )
+    names = [f"{name}<br>n = {size}" for name, size in zip(shown, sizes, strict=True)]
+    figure.update_yaxes(range=[rows - 0.6, -0.75], **theme.named(names))
     left_out = f" {missing} values are missing." if missing else ""
     marks = "every value" if drawn == sum(sizes) else f"{drawn} of {sum(sizes)} values"
     return theme.finish(

@@ -76,14 +76,8 @@ def draw_flips(
                 col=1,
             )
     names = tick_labels([f"{shorten(way, 16)}, {shorten(group, 22)}" for way, group in places], 40)
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(len(places))),
-        ticktext=[name.replace(", ", ",<br>", 1) for name in names],
-        range=[-0.6, len(places) - 0.4],
-        showgrid=False,
-        zeroline=False,
-    )
+    broken = [name.replace(", ", ",<br>", 1) for name in names]
+    figure.update_xaxes(range=[-0.6, len(places) - 0.4], **theme.named(broken))
     figure.update_yaxes(zeroline=False, **_PERCENT)
     figure.update_yaxes(title={"text": "decisions flipped"}, row=1, col=1)
     figure.update_yaxes(title={"text": "neither"}, row=2, col=1)

@@ -50,14 +50,7 @@ def draw_norms(found: RelativeNorms, *, title: str = "Norms beside the stream's"
     figure.update_xaxes(
         title={"text": "norm, share of the stream's"}, tickformat=".0%", rangemode="tozero"
     )
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(len(names))),
-        ticktext=names,
-        range=[len(names) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_yaxes(**theme.named_rows(names))
     return theme.finish(
         figure,
         title=title,

@@ -135,15 +135,8 @@ def _ways(
             row=row,
             col=col,
         )
-        figure.update_xaxes(
-            tickmode="array",
-            tickvals=list(range(len(ways))),
-            ticktext=[way.split(" ")[0] for way in ways],
-            zeroline=False,
-            showgrid=False,
-            row=row,
-            col=col,
-        )
+        short = theme.named([way.split(" ")[0] for way in ways])
+        figure.update_xaxes(row=row, col=col, **short)
 
 
 def _cosines(figure: go.Figure, comparison: RefusalComparison) -> None:
@@ -164,16 +157,8 @@ def _cosines(figure: go.Figure, comparison: RefusalComparison) -> None:
             row=2,
             col=2,
         )
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(len(shown))),
-        ticktext=["<br>".join(kind.rsplit(" ", 1)) for kind in shown],
-        range=[-0.6, len(shown) - 0.4],
-        showgrid=False,
-        zeroline=False,
-        row=2,
-        col=2,
-    )
+    broken = theme.named(["<br>".join(kind.rsplit(" ", 1)) for kind in shown])
+    figure.update_xaxes(range=[-0.6, len(shown) - 0.4], row=2, col=2, **broken)
     band = geometry.random
     figure.add_hrect(  # not before: where nothing is drawn yet, Plotly leaves it out
         y0=band.low, y1=band.high, fillcolor=theme.BAND, line={"width": 0}, row=2, col=2
@@ -215,18 +200,13 @@ def _projections(figure: go.Figure, comparison: RefusalComparison, labels: list[
             col=1,
         )
     separated = comparison.separated
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(len(labels))),
-        ticktext=[
+    scored = theme.named(
+        [
             f"{_SHORT.get(comparison.kinds[label], 'other')}<br>AUC {auc:.2f}"
             for label, auc in zip(separated.labels, separated.auc, strict=True)
-        ],
-        showgrid=False,
-        zeroline=False,
-        row=3,
-        col=1,
+        ]
     )
+    figure.update_xaxes(row=3, col=1, **scored)
     figure.update_yaxes(title={"text": "standard deviations"}, zeroline=False, row=3, col=1)
 
 
@@ -268,14 +248,6 @@ def _parts(figure: go.Figure, mediation: Mediation) -> None:
         row=3,
         col=2,
     )
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(len(parts))),
-        ticktext=["<br>".join(part.split(" ", 1)) for part in parts],
-        range=[-0.4, len(parts) - 0.6],
-        showgrid=False,
-        zeroline=False,
-        row=3,
-        col=2,
-    )
+    broken = theme.named(["<br>".join(part.split(" ", 1)) for part in parts])
+    figure.update_xaxes(range=[-0.4, len(parts) - 0.6], row=3, col=2, **broken)
     figure.update_yaxes(zeroline=False, row=3, col=2, **_PERCENT)

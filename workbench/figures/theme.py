@@ -156,6 +156,22 @@ def left_margin(labels: Sequence[str], title: bool = False) -> int:
     return max(round(widest * TEXT_SIZE * 0.56) + 18, 46) + (20 if title else 0)
 
 
+def named(names: Sequence[str]) -> dict[str, Any]:
+    """An axis with a name (escaped) at each whole number, and no lines of its own."""
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(names))),
+        "ticktext": list(names),
+        "showgrid": False,
+        "zeroline": False,
+    }
+
+
+def named_rows(names: Sequence[str]) -> dict[str, Any]:
+    """The same for rows, the first at the top."""
+    return {**named(names), "range": [len(names) - 0.5, -0.5]}
+
+
 def _legend_rows(labels: Sequence[str], width: int) -> int:
     """How many rows Plotly sets these names in: all entries get the widest one's room."""
     widest = max(columns(html.unescape(label)) for label in labels) * TEXT_SIZE * 0.5 + 48

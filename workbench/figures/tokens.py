@@ -51,14 +51,7 @@ def draw_vector_lens(lens: VectorLens, *, title: str | None = None) -> go.Figure
     reach = 1.08 * max(band, *(abs(t.z) for _, _, tokens in sides for t in tokens))
     figure.update_xaxes(title={"text": "logit's z-score over the vocabulary"})
     figure.update_xaxes(range=[-reach, reach], zeroline=True)
-    figure.update_yaxes(
-        tickmode="array",
-        tickvals=list(range(row)),
-        ticktext=shown,
-        range=[row - 0.4, -0.6],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_yaxes(range=[row - 0.4, -0.6], **theme.named(shown))
     figure.update_layout(bargap=0.25)
     whose = f" by “{shorten(lens.label, 30)}”" if lens.label else ""
     caption = (

@@ -8,6 +8,7 @@ import pandas as pd
 
 from workbench.analysis.mediation import ALONE, WHOLE, WITHOUT
 from workbench.evaluation import Interval
+from workbench.experiments.published import in_words
 from workbench.experiments.refusal.comparison import ComparisonResult
 from workbench.experiments.settings import Scale
 from workbench.figures import Report, draw_cosine_geometry, draw_refusal_comparison
@@ -59,7 +60,7 @@ def comparison_page(result: ComparisonResult, scale: Scale) -> Report:
         if whole is not None and lost is not None and mean is not None:
             report.text(
                 f"{words} {_points(lost)} of attack success against the whole vectors "
-                f"({_share(mean)} against {_share(whole)}), at equal norm, paired by request."
+                f"({in_words(mean)} against {in_words(whole)}), at equal norm, paired by request."
             )
     report.table(mediation.to_frame().round(3), "Each vector and its parts, at its norm.")
     report.section("How the direction was selected")
@@ -89,7 +90,3 @@ def _points(interval: Interval) -> str:
         f"{100 * interval.mean:.0f} points (95% {100 * interval.low:.0f} to "
         f"{100 * interval.high:.0f})"
     )
-
-
-def _share(interval: Interval) -> str:
-    return f"{interval.mean:.0%}, 95% {interval.low:.0%} to {interval.high:.0%}"
