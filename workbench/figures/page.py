@@ -7,6 +7,7 @@ STYLE = """
   --rule: #353d46; --box: #1d232a; --accent: #6db8ea; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
+html { overflow-y: scroll; }  /* else figures drawn before it shows are too wide */
 body { margin: 0; background: var(--paper); color: var(--ink); line-height: 1.55;
   font: 1rem/1.55 Inter, "Helvetica Neue", Arial, "Liberation Sans", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
