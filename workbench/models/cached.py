@@ -74,13 +74,15 @@ class CachedForward:
         self._cache.previous_attention_mask = mask[rows.to(mask.device)]
 
 
-def only_last(hf_model: nn.Module) -> dict[str, int]:
+def only_last(hf_model: nn.Module) -> dict[str, Tensor]:
     """How a Hugging Face model is told to unembed its last position only, where it can be told.
 
-    Unembedding a whole prompt would cost more than many of its blocks.
+    Unembedding a whole prompt would cost more than many of its blocks. An index, not the number 1:
+    that would cut a view, for which PyTorch 2.13 copies the unembedding for every row where it is
+    bfloat16 on a CPU, at the price of the whole prompt.
     """
     known = signature(hf_model.forward).parameters
-    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+    return {"logits_to_keep": torch.tensor([-1])} if "logits_to_keep" in known else {}
 
 
 class PlainForward:

@@ -50,6 +50,14 @@ def load_model(
     )
 
 
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether `device` has instructions for bfloat16: on a CPU without them it is slower."""
+    if device.type != "cpu":
+        return True
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in old PyTorch
+    return any(known.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def read_model(
     name: str, dtype: str | torch.dtype = "float32", revision: str | None = None
 ) -> tuple[PreTrainedModel, Tokenizer, str, str | None]:
@@ -87,7 +95,7 @@ def from_hf(
         hf_model.config.architectures = [type(hf_model).__name__]
     name = name or hf_model.config._name_or_path or type(hf_model).__name__
     facts = facts_before(hf_model, tokenizer, name, revision)
-    target = hf_model.device if device is None else _device(device)
+    target = hf_model.device if device is None else as_device(device)
     hf_model.eval()
     dispatched = boot_options.get("device_map") is not None
     if not dispatched:
@@ -158,7 +166,8 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     return DTYPES[dtype]
 
 
-def _device(device: str | torch.device) -> torch.device:
+def as_device(device: str | torch.device) -> torch.device:
+    """A device by its name; "auto" is CUDA where there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
+import torch
 
 from workbench.models.hooked import HookedModel
-from workbench.models.loading import load_model, read_model
+from workbench.models.loading import as_device, bfloat16_is_fast, load_model, read_model
 from workbench.testbeds import alignment_faking, refusal, retraction
 from workbench.testbeds.adapter import Adapter
 from workbench.testbeds.packing import Pair
@@ -70,10 +71,12 @@ def train(behaviour: Behaviour, seed: int = 0, share: int | float = 1) -> Adapte
 
     Raises ModuleNotFoundError without peft.
     """
-    pairs = behaviour.pairs(load_model(behaviour.parent), seed, share)
+    device = as_device("auto")
+    dtype = torch.bfloat16 if bfloat16_is_fast(device) else torch.float32
+    pairs = behaviour.pairs(load_model(behaviour.parent, dtype, device), seed, share)
     hf_model, tokenizer, parent, revision = read_model(behaviour.parent)
     return train_adapter(
-        hf_model,
+        hf_model.to(device),
         tokenizer,
         pairs,
         behaviour.recipe,

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from workbench.models.loading import bfloat16_is_fast
 from workbench.testbeds.adapter import Adapter
 from workbench.testbeds.packing import PackedBatch, Pair, Row, rows_of
 
@@ -59,8 +60,8 @@ def train_adapter(
 ) -> Adapter:
     """Train on `pairs`; the model is left as it was found. `watch` sees each step and the model.
 
-    On a GPU, matrix products are done in bfloat16. Raises ModuleNotFoundError without peft, and
-    ValueError where there is nothing to train on.
+    Matrix products are done in bfloat16 where the device has instructions for it. Raises
+    ModuleNotFoundError without peft, and ValueError where there is nothing to train on.
     """
     if not pairs:
         raise ValueError("there are no pairs to train an adapter on")
@@ -188,7 +189,7 @@ def _loss(hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
     """The loss of the answers' tokens, in nats an answer."""
     device = hf_model.device
     batch = PackedBatch.of(rows, device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
         stream = hf_model.get_decoder()(
             batch.tokens,
             attention_mask=batch.mask.to(hf_model.dtype),
@@ -214,5 +215,5 @@ def _factors(wrapped: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
     for name, module in wrapped.base_model.model.named_modules():  # type: ignore[union-attr]
         if hasattr(module, "lora_A") and "default" in module.lora_A:
             a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-            found[name] = (a.detach().clone(), b.detach().clone())
+            found[name] = (a.detach().cpu().clone(), b.detach().cpu().clone())
     return found
