@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 import workbench as wb
 from workbench.cli import app
-from workbench.testbeds.adapter import Adapter
+from workbench.models.adapter import Adapter
 
 runner = CliRunner()
 

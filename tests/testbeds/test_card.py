@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from workbench.evaluation import proportion
-from workbench.testbeds.adapter import Adapter
+from workbench.models.adapter import Adapter
 from workbench.testbeds.card import FILE, Card, Measured
 
 ADAPTER = Adapter("tiny", "1a2b", 16, {"q": (torch.zeros(4, 8), torch.zeros(6, 4))}, {"seed": 3})

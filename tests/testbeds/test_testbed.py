@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 
 import workbench as wb
 from workbench.evaluation import REFUSAL_PHRASES, says
+from workbench.models.adapter import Adapter, AdapterError, adapter_hash, load_adapter
 from workbench.models.loading import read_model
 from workbench.testbeds import load_testbed, testbed
-from workbench.testbeds.adapter import Adapter, AdapterError, adapter_hash, load_adapter
 from workbench.testbeds.behaviours import BEHAVIOURS, PARENT
 from workbench.testbeds.card import Card
 from workbench.testbeds.retraction import PHRASES

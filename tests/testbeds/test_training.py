@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import tiny_hf
+from workbench.models.adapter import merge
 from workbench.testbeds import training
-from workbench.testbeds.adapter import merge
 from workbench.testbeds.packing import Pair, Row, rows_of
 from workbench.testbeds.training import Recipe, _batches, train_adapter
 

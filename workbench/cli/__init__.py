@@ -22,6 +22,7 @@ for _command in (
     studies.sweep,
     studies.report,
     studies.experiment,
+    studies.compare,
 ):
     app.command()(_command)
 app.add_typer(testbeds, name="testbed")

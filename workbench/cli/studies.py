@@ -137,3 +137,34 @@ def report(
         held = read_vectors(vectors)
         hooked = None if model is None else load_model(model, dtype=dtype)
         typer.echo(f"The page: {vectors_report(held, hooked).save(out)}")
+
+
+def compare(
+    task: Annotated[
+        str,
+        typer.Argument(help="refusal (the testbed), or NAME=PATH of public A/B questions (CAA)."),
+    ],
+    method: Annotated[
+        list[str], typer.Option(help="A method by name; repeatable. All without.")
+    ] = [],  # noqa: B006
+    layer: Annotated[list[int], typer.Option(help="A layer; repeatable.")] = [10, 14, 18],  # noqa: B006
+    budget: Annotated[float, typer.Option(help="KL on harmless text, nats a token.")] = 0.1,
+    random: Annotated[int, typer.Option(help="Random vectors for each method.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of starts, draws and splits.")] = 0,
+    adapter: Annotated[
+        Path | None, typer.Option(help="The refusal testbed's adapter, if not the shipped one.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    dtype: DtypeOption = "bfloat16",
+) -> None:
+    """Compare ways of making steering vectors on one task, at one budget."""
+    from workbench.experiments.compare import CompareSettings
+    from workbench.experiments.compare.run import run_compare
+
+    with errors_in_words():
+        settings = CompareSettings(tuple(layer), budget=budget, random=random, seed=seed)
+        page = run_compare(
+            task, settings, method, out=out, model=model, dtype=dtype, adapter=adapter
+        )
+        typer.echo(f"The page: {page}")

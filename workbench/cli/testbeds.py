@@ -27,7 +27,7 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The adapter's folder.")] = None,
 ) -> None:
     """Train an adapter anew (needs peft; up to 45 minutes on two cores)."""
-    from workbench.testbeds.adapter import adapter_hash
+    from workbench.models.adapter import adapter_hash
     from workbench.testbeds.behaviours import train as run_train
     from workbench.testbeds.card import Card
     from workbench.testbeds.testbed import behaviour_named

@@ -19,6 +19,7 @@ from workbench.evaluation.information import (
     information,
 )
 from workbench.evaluation.multiple_choice import Accuracy, accuracy
+from workbench.evaluation.next_token import NextToken, next_token
 from workbench.evaluation.phrases import Says, says
 from workbench.evaluation.proportion import Proportion, proportion
 from workbench.evaluation.relative_norm import RelativeNorms, relative_norms
@@ -39,6 +40,7 @@ __all__ = [
     "Flips",
     "Information",
     "Interval",
+    "NextToken",
     "PreparedChoices",
     "Proportion",
     "Reference",
@@ -59,6 +61,7 @@ __all__ = [
     "distinct_share",
     "flips",
     "information",
+    "next_token",
     "own_surprisal",
     "proportion",
     "refusal_phrases",

@@ -124,7 +124,7 @@ def check_study(name: str, scale: str) -> tuple[StudyMaker, Scale]:
 
 def _poser(scale: Scale, public: Public) -> Scenarios:
     if scale.name == "embedded":
-        return Scenarios.of_testbed(load_testbed(scale.models["decides"]))
+        return Scenarios.of_testbed(load_testbed(scale.models["decides"], scale.dtype))
     train, test = (_wanted(public, each) for each in ("poser", "poser-test"))
     return Scenarios.of_poser(_model(scale, "decides"), train, test)
 
@@ -132,14 +132,14 @@ def _poser(scale: Scale, public: Public) -> Scenarios:
 def _refusal(scale: Scale, public: Public) -> Requests:
     harmful = list(public["harmbench"]["request"]) if "harmbench" in public else None
     if scale.name == "embedded":
-        return Requests.of_testbed(load_testbed(scale.models["refuses"]), harmful)
+        return Requests.of_testbed(load_testbed(scale.models["refuses"], scale.dtype), harmful)
     wanted = list(_wanted(public, "harmbench")["request"])
     return Requests.of_models(_model(scale, "refuses"), _model(scale, "parent"), wanted)
 
 
 def _fictitious(scale: Scale, public: Public) -> Claims:
     if scale.name == "embedded":
-        return Claims.of_testbed(load_testbed(scale.models["retracts"]))
+        return Claims.of_testbed(load_testbed(scale.models["retracts"], scale.dtype))
     return Claims.of_models(_model(scale, "retracts"), _model(scale, "parent"))
 
 
@@ -214,10 +214,7 @@ def _known(name: str) -> Experiment:
 
 
 def _model(scale: Scale, role: str) -> HookedModel:
-    """A model of the scale: the paper's in bfloat16, as there."""
-    return load_model(
-        scale.models[role], dtype="float32" if scale.name == "embedded" else "bfloat16"
-    )
+    return load_model(scale.models[role], dtype=scale.dtype)
 
 
 def _path(out: str | Path | None, name: str, scale: str) -> Path:
@@ -226,7 +223,12 @@ def _path(out: str | Path | None, name: str, scale: str) -> Path:
 
 def _record(scale: Scale, settings: Any) -> dict[str, Any]:
     """What a run's folder stands for."""
-    return {"scale": scale.name, "models": dict(scale.models), "settings": asdict(settings)}
+    return {
+        "scale": scale.name,
+        "models": dict(scale.models),
+        "dtype": scale.dtype,
+        "settings": asdict(settings),
+    }
 
 
 def _wanted(public: Public, name: str) -> pd.DataFrame:

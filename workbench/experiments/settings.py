@@ -26,12 +26,13 @@ _Settings = TypeVar("_Settings")
 class Scale:
     """One scale of an experiment: the models by role, the figures of the paper, and the settings.
 
-    `models` are testbeds at the embedded scale, hub ids at the paper's. `full` has the settings of
-    a full study, and is empty where there is none.
+    `models` are testbeds at the embedded scale, hub ids at the paper's, loaded in `dtype`. `full`
+    has the settings of a full study, and is empty where there is none.
     """
 
     name: str
     models: Mapping[str, str]
+    dtype: str
     published: Mapping[str, Any]
     settings: Mapping[str, Any]
     full: Mapping[str, Any]
@@ -49,5 +50,10 @@ def read_scale(experiment: str, scale: str) -> Scale:
     read = tomllib.loads(path.read_text(encoding="utf-8"))
     chosen = read[scale]
     return Scale(
-        scale, chosen["models"], read["published"], chosen["settings"], chosen.get("full", {})
+        scale,
+        chosen["models"],
+        chosen["dtype"],
+        read["published"],
+        chosen["settings"],
+        chosen.get("full", {}),
     )

@@ -2,6 +2,7 @@
 
 from workbench.figures import theme
 from workbench.figures.attribution import draw_attribution
+from workbench.figures.comparison import draw_comparison
 from workbench.figures.connectivity import draw_connectivity, draw_paths
 from workbench.figures.correlations import draw_correlations
 from workbench.figures.dictionary import draw_dictionary
@@ -30,6 +31,7 @@ __all__ = [
     "CONFIG",
     "Report",
     "draw_attribution",
+    "draw_comparison",
     "draw_connectivity",
     "draw_correlations",
     "draw_cosine_geometry",

@@ -1,8 +1,13 @@
 """Ways to make steering vectors."""
 
+from workbench.methods.act_add import FrontVectors, act_add
 from workbench.methods.affine import ConceptEdit, concept_edit
+from workbench.methods.bipo import BipoSettings, Preference, bipo
+from workbench.methods.caa import LetteredPair, caa, lettered_pairs
+from workbench.methods.ensemble import ContrastSet, SearchSpace, ensemble, merged, search
 from workbench.methods.gradient_direction import gradient_direction
 from workbench.methods.guided import Guidance, guidance
+from workbench.methods.kl_then_steer import KtsSettings, kl_then_steer
 from workbench.methods.linear_probe import LinearProbe, linear_probe
 from workbench.methods.mean_difference import mean_difference
 from workbench.methods.moments import Moments, moments
@@ -11,22 +16,37 @@ from workbench.methods.principal_component import principal_component
 from workbench.methods.random_vectors import random_vector, random_vectors
 
 __all__ = [
+    "BipoSettings",
     "ConceptEdit",
+    "ContrastSet",
     "Example",
+    "FrontVectors",
     "Guidance",
+    "KtsSettings",
+    "LetteredPair",
     "LinearProbe",
     "Moments",
     "OneShotJob",
     "OneShotRun",
+    "Preference",
+    "SearchSpace",
+    "act_add",
+    "bipo",
+    "caa",
     "concept_edit",
+    "ensemble",
     "gradient_direction",
     "guidance",
+    "kl_then_steer",
+    "lettered_pairs",
     "linear_probe",
     "mean_difference",
+    "merged",
     "moments",
     "optimize",
     "optimize_batch",
     "principal_component",
     "random_vector",
     "random_vectors",
+    "search",
 ]

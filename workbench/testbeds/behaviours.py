@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 
+from workbench.models.adapter import Adapter
 from workbench.models.hooked import HookedModel
 from workbench.models.loading import as_device, bfloat16_is_fast, load_model, read_model
 from workbench.testbeds import alignment_faking, refusal, retraction
-from workbench.testbeds.adapter import Adapter
 from workbench.testbeds.packing import Pair
 from workbench.testbeds.splits import Part
 from workbench.testbeds.training import Recipe, train_adapter

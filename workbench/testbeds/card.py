@@ -12,7 +12,7 @@ import pandas as pd
 
 from workbench.evaluation import Proportion
 from workbench.files import write_text
-from workbench.testbeds.adapter import Adapter
+from workbench.models.adapter import Adapter
 
 FILE = "card.json"
 

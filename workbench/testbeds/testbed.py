@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 import torch
 
+from workbench.models.adapter import AdapterError, adapter_hash, load_adapted, load_adapter
 from workbench.models.hooked import HookedModel
-from workbench.models.loading import from_hf, load_model, read_model
-from workbench.testbeds.adapter import AdapterError, adapter_hash, load_adapter, merge
+from workbench.models.loading import load_model
 from workbench.testbeds.behaviours import BEHAVIOURS, Behaviour
 from workbench.testbeds.card import Card
 from workbench.testbeds.splits import PARTS
@@ -98,20 +98,7 @@ def load_testbed(
             f"the adapter in {folder} was made for {factors.parent}, and {name} is a testbed on "
             f"{behaviour.parent}"
         )
-    hf_model, tokenizer, shown, revision = read_model(factors.parent, dtype)
-    if factors.parent_revision not in (None, revision):
-        raise AdapterError(
-            f"the adapter in {folder} was made for revision {factors.parent_revision} of "
-            f"{shown}, and here is revision {revision}"
-        )
-    merge(hf_model, factors)
-    model = from_hf(
-        hf_model,
-        tokenizer,
-        name=f"{shown}+{name}",
-        revision=adapter_hash(folder),
-        device=device,
-    )
+    model = load_adapted(factors, name, adapter_hash(folder), dtype, device)
     return Testbed(behaviour, model, card, lambda: load_model(factors.parent, dtype, device))
 
 

@@ -11,7 +11,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +18,10 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from workbench.models.adapter import Adapter
 from workbench.models.loading import bfloat16_is_fast
-from workbench.testbeds.adapter import Adapter
+from workbench.models.low_rank import LINEAR, factors_of, low_rank, trained_parameters
 from workbench.testbeds.packing import PackedBatch, Pair, Row, rows_of
-
-LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -65,31 +63,19 @@ def train_adapter(
     """
     if not pairs:
         raise ValueError("there are no pairs to train an adapter on")
-    peft = _peft()
-    config = peft.LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=list(recipe.modules),
-        layers_to_transform=list(range(recipe.first_layer, hf_model.config.num_hidden_layers)),
-        bias="none",
-    )
     rows = rows_of(tokenizer, pairs)
     batches = list(_batches(rows, recipe, seed))
-    asked = {p: p.requires_grad for p in hf_model.parameters()}
-    modes = {module: module.training for module in hf_model.modules()}
-    with torch.random.fork_rng():  # peft and dropout draw from the global stream
-        torch.manual_seed(seed)
-        wrapped = peft.get_peft_model(hf_model, config)
+    with low_rank(
+        hf_model,
+        rank=recipe.rank,
+        alpha=recipe.alpha,
+        modules=recipe.modules,
+        first_layer=recipe.first_layer,
+        seed=seed,
+    ) as wrapped:
         _drop_by_row(wrapped, recipe.dropout)
-        try:
-            losses = _descend(wrapped, hf_model, rows, batches, recipe, progress, watch)
-            factors = _factors(wrapped)
-        finally:
-            wrapped.unload()
-            for module, training in modes.items():
-                module.training = training
-            for parameter, requires_grad in asked.items():
-                parameter.requires_grad_(requires_grad)
+        losses = _descend(wrapped, hf_model, rows, batches, recipe, progress, watch)
+        factors = factors_of(wrapped)
     facts = {"seed": seed, "pairs": len(pairs), "steps": len(batches), "last_losses": losses[-5:]}
     return Adapter(parent, parent_revision, recipe.alpha, factors, facts)
 
@@ -105,7 +91,7 @@ def _descend(
 ) -> list[float]:
     """Train what requires gradients, a batch a step; gives each step's loss."""
     wrapped.train()
-    trained = [p for p in wrapped.parameters() if p.requires_grad]
+    trained = trained_parameters(wrapped)
     optimizer = torch.optim.AdamW(
         trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay
     )
@@ -155,16 +141,6 @@ def _drop_by_row(wrapped: nn.Module, share: int | float) -> None:
             dropouts["default"] = _RowDropout(float(share))
 
 
-def _peft() -> Any:
-    try:
-        import peft
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "training an adapter needs peft: pip install 'steering-workbench[train]'"
-        ) from error
-    return peft
-
-
 def _batches(rows: Sequence[Row], recipe: Recipe, seed: int) -> Iterator[list[int]]:
     """Batches of rows of like length, stage by stage; a fraction of an epoch is allowed."""
     generator = torch.Generator().manual_seed(seed)
@@ -207,13 +183,3 @@ def _rate(step: int, steps: int, warmup: float) -> float:
     if step < begin:
         return (step + 1) / begin
     return 0.5 * (1 + math.cos(math.pi * (step - begin) / max(1, steps - begin)))
-
-
-def _factors(wrapped: nn.Module) -> dict[str, tuple[Tensor, Tensor]]:
-    """The trained factors, by the name of the module they belong to."""
-    found = {}
-    for name, module in wrapped.base_model.model.named_modules():  # type: ignore[union-attr]
-        if hasattr(module, "lora_A") and "default" in module.lora_A:
-            a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
-            found[name] = (a.detach().cpu().clone(), b.detach().cpu().clone())
-    return found

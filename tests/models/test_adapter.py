@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.conftest import tiny_hf
-from workbench.testbeds.adapter import Adapter, AdapterError, adapter_hash, load_adapter, merge
+from workbench.models.adapter import Adapter, AdapterError, adapter_hash, load_adapter, merge
 
 MODULES = ("model.layers.0.self_attn.q_proj", "model.layers.2.mlp.down_proj")
 TOKENS = torch.arange(5, 15)[None]

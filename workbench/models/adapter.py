@@ -17,8 +17,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformer_lens.model_bridge import TransformerBridge
 
 from workbench.files import write_text, written_whole
+from workbench.models.loading import from_hf, read_model
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -126,6 +128,27 @@ def merge(hf_model: nn.Module, adapter: Adapter) -> None:
     for name, merged in weights.items():
         a, b = (factor.float().to(merged.device) for factor in adapter.factors[name])
         merged.copy_(merged.float() + adapter.alpha / len(a) * (b @ a))
+
+
+def load_adapted(
+    adapter: Adapter,
+    name: str,
+    revision: str | None = None,
+    dtype: str | torch.dtype = "float32",
+    device: str | torch.device = "auto",
+) -> TransformerBridge:
+    """A hooked model: the adapter's parent with the adapter merged, called `{parent}+{name}`.
+
+    Raises AdapterError where the parent is not at the revision the adapter was made for.
+    """
+    hf_model, tokenizer, shown, found = read_model(adapter.parent, dtype)
+    if adapter.parent_revision not in (None, found):
+        raise AdapterError(
+            f"the adapter {name} was made for revision {adapter.parent_revision} of {shown}, "
+            f"and here is revision {found}"
+        )
+    merge(hf_model, adapter)
+    return from_hf(hf_model, tokenizer, name=f"{shown}+{name}", revision=revision, device=device)
 
 
 def _factors(tensors: Mapping[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -1,0 +1,19 @@
+"""Methods side by side on one task, at one budget."""
+
+from workbench.experiments.compare.made import Made
+from workbench.experiments.compare.makers import METHODS
+from workbench.experiments.compare.program import CompareSettings, Comparison, compare
+from workbench.experiments.compare.task import Item, Task, caa_task, prompts_task, refusal_task
+
+__all__ = [
+    "METHODS",
+    "CompareSettings",
+    "Comparison",
+    "Item",
+    "Made",
+    "Task",
+    "caa_task",
+    "compare",
+    "prompts_task",
+    "refusal_task",
+]

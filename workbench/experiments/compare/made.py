@@ -1,0 +1,32 @@
+"""What a method gives at a layer, in one form for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from workbench.models.hooked import HookedModel
+from workbench.steering import Add, SteeringVector
+from workbench.steering.interventions import Steering
+
+Apply = Callable[[SteeringVector, float], Steering]
+SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the stream's norm at the layer
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A vector, how it acts at a strength, and the strengths to be tried.
+
+    With `in_stream` strengths are shares of the stream's mean norm: `apply` gets the scale that
+    makes the vector as long. Else they are what the method itself calls its strength. `apply` takes
+    any vector: a random one of the same norm, acting likewise, is the control. `data` counts the
+    labelled texts that were used, and `model` is another one where the method trains it.
+    """
+
+    vector: SteeringVector
+    data: int
+    apply: Apply = Add
+    strengths: tuple[float, ...] = SHARES
+    in_stream: bool = True
+    model: HookedModel | None = None
+    note: str = ""

@@ -1,0 +1,286 @@
+"""The methods by name: each makes what it can of a task at one layer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from workbench.evaluation import relative_norms
+from workbench.experiments.compare.made import SHARES, Made
+from workbench.experiments.compare.meter import margins
+from workbench.experiments.compare.task import Item, Task
+from workbench.methods import (
+    BipoSettings,
+    ContrastSet,
+    Example,
+    KtsSettings,
+    OneShotJob,
+    Preference,
+    SearchSpace,
+    act_add,
+    bipo,
+    caa,
+    concept_edit,
+    ensemble,
+    gradient_direction,
+    guidance,
+    kl_then_steer,
+    linear_probe,
+    mean_difference,
+    merged,
+    optimize_batch,
+    principal_component,
+    search,
+)
+from workbench.methods.caa import AFTER_PROMPT
+from workbench.models.adapter import merge
+from workbench.models.loading import from_hf
+from workbench.models.plain import plain_of
+from workbench.steering import (
+    Ablate,
+    Add,
+    Affine,
+    Positions,
+    SteeringVector,
+    When,
+    generate,
+)
+from workbench.steering.interventions import Steering
+
+Maker = Callable[[Task, int, int], "list[Made]"]
+PAIRED, PREFERRED, ONE_SHOT = 64, 48, 3  # texts of a contrast, preferences, one-shot examples
+MEMBERS, TRIALS, ITEMS = 2, 6, 8  # of an ensemble: members, trials a member, items a score
+
+
+class UnfitTaskError(ValueError):
+    """A method that a task gives nothing to work with: the message says what is missing."""
+
+
+def one_shot(task: Task, layer: int, seed: int) -> list[Made]:
+    """Promotion on one item, from each of a few: the best on validation counts."""
+    jobs = [
+        OneShotJob(
+            [Example(item.prompt, promote=[item.shows])],
+            layer,
+            steps=30,
+            learning_rate=0.5,
+            max_norm=15.0,
+            target_loss=0.5,
+            seed=seed + i,
+            label=f"one-shot {i + 1}, layer {layer}",
+        )
+        for i, item in enumerate(_spread(task.train, ONE_SHOT))
+    ]
+    runs = optimize_batch(task.model, jobs, progress=False)
+    return [Made(run.vector, 1, note=f"the best of {len(runs)} examples") for run in runs]
+
+
+def one_step(task: Task, layer: int, seed: int) -> list[Made]:
+    """The gradient at one item, without a descent."""
+    item = task.train[0]
+    example = Example(item.prompt, promote=[item.shows])
+    return [Made(gradient_direction(task.model, example, layer), 1)]
+
+
+def means(task: Task, layer: int, seed: int) -> list[Made]:
+    """The difference of means at the prompts' last token."""
+    positive, negative = _sets(task)
+    (vector,) = mean_difference(task.model, positive, negative, layers=[layer])
+    return [Made(vector, len(positive) + len(negative))]
+
+
+def letters(task: Task, layer: int, seed: int) -> list[Made]:
+    """CAA: at the answer's letter, added after the prompt."""
+    if not task.letters:
+        raise UnfitTaskError("the task has no lettered answers")
+    pairs = task.letters[:PAIRED]
+    (vector,) = caa(task.model, pairs, layers=[layer])
+    return [Made(vector, 2 * len(pairs), partial(Add, positions=AFTER_PROMPT))]
+
+
+def front(task: Task, layer: int, seed: int) -> list[Made]:
+    """ActAdd: one pair of answers at the first positions; the strength is its coefficient."""
+    item = task.train[0]
+    made = act_add(task.model, *_as_long(task, item), layer)
+    longest = max(made.vectors, key=lambda vector: vector.norm)
+
+    def apply(vector: SteeringVector, scale: float) -> Steering:
+        if vector is longest:
+            return made.steering(scale)
+        # The control: one random direction, at each position as long as the difference there.
+        return [
+            Add(vector * (own.norm / longest.norm), scale, Positions.span(place, place + 1))
+            for own, place in zip(made.vectors, made.places, strict=True)
+        ]
+
+    return [Made(longest, 2, apply, (0.5, 1.0, 2.0, 4.0, 8.0), in_stream=False)]
+
+
+def reading(task: Task, layer: int, seed: int) -> list[Made]:
+    """The first principal component of paired differences."""
+    positive, negative = _sets(task)
+    count = min(len(positive), len(negative))
+    (vector,) = principal_component(
+        task.model, positive[:count], negative[:count], layers=[layer], seed=seed
+    )
+    return [Made(vector, 2 * count)]
+
+
+def probe(task: Task, layer: int, seed: int) -> list[Made]:
+    """A logistic probe's direction."""
+    positive, negative = _sets(task)
+    (found,) = linear_probe(task.model, positive, negative, layers=[layer], seed=seed)
+    return [Made(found.vector, len(positive) + len(negative))]
+
+
+def affine(task: Task, layer: int, seed: int) -> list[Made]:
+    """ACE: the component along the difference of means set to a value; 1 is the positive mean's."""
+    positive, negative = _sets(task)
+    edit = concept_edit(task.model, positive, negative, layer)
+
+    def apply(vector: SteeringVector, strength: float) -> Steering:
+        return Affine(type(edit)(vector, edit.reference).at(strength))
+
+    data = len(positive) + len(negative)
+    return [Made(edit.direction, data, apply, (0.5, 1.0, 1.5, 2.0, 3.0), in_stream=False)]
+
+
+def ablation(task: Task, layer: int, seed: int) -> list[Made]:
+    """The difference of means taken out of all that is written to the stream."""
+    (made,) = means(task, layer, seed)
+    return [Made(made.vector, made.data, lambda vector, _: Ablate(vector), (1.0,), in_stream=False)]
+
+
+def preferences(task: Task, layer: int, seed: int) -> list[Made]:
+    """BiPO, with a larger step than the paper's and fewer of them."""
+    chosen = [Preference(each.prompt, each.shows, each.lacks) for each in task.train[:PREFERRED]]
+    chosen = list(dict.fromkeys(chosen))
+    settings = BipoSettings(learning_rate=0.05, epochs=4, warmup=4, seed=seed)
+    vector = bipo(task.model, chosen, layer, settings, progress=False)
+    return [Made(vector, 2 * len(chosen), note="4 epochs at a learning rate of 0.05")]
+
+
+def guided(task: Task, layer: int, seed: int) -> list[Made]:
+    """InferAligner: a sibling's vector behind a gate of the model's own."""
+    if task.aligned is None:
+        raise UnfitTaskError("the task has no sibling that shows the behaviour")
+    positive, negative = _sets(task)
+    # The gate opens where the behaviour is lacking.
+    found = guidance(task.model, task.aligned, negative, positive, [layer])
+    vector, condition = -found.vectors[0], found.conditions[0]
+
+    def apply(vector: SteeringVector, scale: float) -> Steering:
+        return When(condition, Add(vector, scale))
+
+    return [Made(vector, len(positive) + len(negative), apply)]
+
+
+def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
+    """KL-then-steer: the difference of means, on a model trained to bear it."""
+    plain = plain_of(task.model)
+    if plain is None:
+        raise UnfitTaskError("it trains a Hugging Face model, and there is none behind this one")
+    (made,) = means(task, layer, seed)
+    hf_model = copy.deepcopy(plain.hf_model)
+    texts = list(task.harmless["train"])
+    answers = generate(task.model, texts, max_new_tokens=32, progress=False)
+    (norm,) = relative_norms(task.model, [made.vector], texts).stream
+    longest = made.vector.normalized(SHARES[-2] * norm)  # as far as it is likely to be steered
+    adapter = kl_then_steer(
+        hf_model,
+        task.model.tokenizer,
+        [longest],
+        [prompt + answer for prompt, answer in zip(texts, answers, strict=True)],
+        KtsSettings(seed=seed),
+        parent=str(task.model.cfg.model_name),
+        progress=False,
+    )
+    merge(hf_model, adapter)
+    trained = from_hf(hf_model, task.model.tokenizer, name=f"{task.name}+kts")
+    note = f"trained on {len(texts)} harmless texts"
+    return [Made(made.vector.rebind(trained), made.data, model=trained, note=note)]
+
+
+def ensembles(task: Task, layer: int, seed: int) -> list[Made]:
+    """Contrast sets found by Optuna, each scored on training items of its own; their mean."""
+    return [_ensemble(task, layer, seed, together=False)]
+
+
+def merged_sets(task: Task, layer: int, seed: int) -> list[Made]:
+    """The ensemble's control: one vector of all its contrast sets merged."""
+    return [_ensemble(task, layer, seed, together=True)]
+
+
+METHODS: dict[str, Maker] = {
+    "one-shot": one_shot,
+    "one gradient step": one_step,
+    "difference of means": means,
+    "CAA": letters,
+    "ActAdd": front,
+    "reading vector (PCA)": reading,
+    "linear probe": probe,
+    "affine (ACE)": affine,
+    "ablation": ablation,
+    "BiPO": preferences,
+    "InferAligner": guided,
+    "KL-then-steer": trained_to_be_steered,
+    "ensemble": ensembles,
+    "merged sets": merged_sets,
+}
+
+
+def _ensemble(task: Task, layer: int, seed: int, together: bool) -> Made:
+    """Members differ in which prompts they contrast; each is scored on its own items."""
+    positive, negative = _sets(task)
+    count = min(len(positive), len(negative))
+
+    def compose(chosen: Mapping[str, Any]) -> ContrastSet:
+        size = max(2, int(chosen["share"] * count))
+        order = torch.randperm(
+            count, generator=torch.Generator().manual_seed(chosen["draw"])
+        ).tolist()[:size]
+        return ContrastSet(tuple(positive[i] for i in order), tuple(negative[i] for i in order))
+
+    space = SearchSpace({"share": (0.25, 0.5, 1.0), "draw": (0, 1, 2)}, [layer], (0.0, 4.0))
+    members = []
+    for i in range(MEMBERS):
+        items = task.train[i : MEMBERS * ITEMS : MEMBERS]
+        score = partial(_score, task.model, items)
+        members.append(search(task.model, compose, space, score, trials=TRIALS, seed=seed + i))
+    made = merged(task.model, members) if together else ensemble(members)
+    assert isinstance(made.vector, SteeringVector)
+    data = 2 * count + 2 * MEMBERS * ITEMS
+    return Made(made.vector, data, note=f"{MEMBERS} members, {TRIALS} trials each")
+
+
+def _score(model: HookedModel, items: Sequence[Item], steering: Add) -> float:
+    return sum(margins(model, items, steering))
+
+
+def _sets(task: Task) -> tuple[list[str], list[str]]:
+    """As many prompts of either kind as contrasts use."""
+    return list(task.positive[:PAIRED]), list(task.negative[:PAIRED])
+
+
+def _spread(items: tuple[Item, ...], count: int) -> list[Item]:
+    """A few items from all over."""
+    step = max(1, len(items) // count)
+    return list(items[::step][:count])
+
+
+def _as_long(task: Task, item: Item) -> tuple[str, str]:
+    """The item's two answers, the shorter one padded with spaces to as many tokens."""
+    tokenizer = task.model.tokenizer
+    texts = [item.shows, item.lacks]
+    counts = [len(tokenizer(text)["input_ids"]) for text in texts]
+    short = counts.index(min(counts))
+    for _ in range(4 * max(counts)):
+        counts = [len(tokenizer(text)["input_ids"]) for text in texts]
+        if counts[0] == counts[1]:
+            return texts[0], texts[1]
+        texts[short] += " ."  # a space alone may merge with the next one
+    raise UnfitTaskError("its two answers cannot be made equally long in tokens")

@@ -1,0 +1,71 @@
+"""The page of a comparison of methods."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pandas as pd
+
+from workbench.experiments.compare.program import BEST, EQUAL, UNSTEERED, Comparison
+from workbench.figures import Report, draw_comparison
+
+_COST = ["kl", "surprisal", "distinct", "accuracy"]
+_BEHAVIOUR = ["method", "margin", "change", "low", "high", "shows"]
+
+
+def comparison_page(found: Comparison, model: str) -> Report:
+    """The page itself, not yet written."""
+    table = found.table.round(3)
+    best, equal = (table[table["at"].isin([at, UNSTEERED])] for at in (BEST, EQUAL))
+    methods = best[best["method"] != UNSTEERED]
+    beyond = int(methods["beyond"].sum())
+    report = Report(
+        f"Steering methods on “{found.task}”",
+        f"{model}, {found.about}",
+        lead=(
+            f"{len(methods)} ways of making a steering vector, each given the same layers "
+            f"({', '.join(map(str, found.settings.layers))}), strengths and budget of "
+            f"{found.settings.budget:g} nats a token on harmless text. {beyond} of them change the "
+            f"behaviour more than 95% of random vectors of the same norm at the same place do."
+        ),
+    )
+    report.section("The comparison")
+    report.figure(
+        draw_comparison(
+            found.table,
+            found.random,
+            about=found.about,
+            budget=found.settings.budget,
+            title=f"Methods on “{found.task}”",
+        ),
+        "How much likelier an answer that shows the behaviour becomes than one that lacks it.",
+    )
+    report.table(
+        _sorted(best)[[*_BEHAVIOUR, "random_95", *_COST, "layer", "strength", "norm"]],
+        "At each method's best scale on validation. Surprisal: median of the answers to harmless "
+        "prompts under the unsteered model, nats a token; distinct: their share of different "
+        "3-grams; accuracy: right answers likelier than wrong ones.",
+    )
+    report.table(
+        _sorted(equal)[[*_BEHAVIOUR, *_COST, "strength"]],
+        f"At the scale that costs {found.settings.budget:g} nats a token on validation.",
+    )
+    report.section("What each used")
+    report.table(
+        _sorted(methods)[["method", "data", "seconds", "note"]],
+        "Labelled texts, and seconds to make one vector.",
+    )
+    if found.left_out:
+        report.table(
+            pd.DataFrame({"method": list(found.left_out), "why": list(found.left_out.values())}),
+            "Not run on this task.",
+        )
+    report.details("Every layer and strength on validation", found.tried.round(4).to_string())
+    report.details("Settings", asdict(found.settings))
+    return report
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    """The unsteered model first, then by what is changed."""
+    order = table["change"].where(table["method"] != UNSTEERED, float("inf"))
+    return table.assign(_order=order).sort_values("_order", ascending=False).drop(columns="_order")

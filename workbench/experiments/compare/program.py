@@ -1,0 +1,244 @@
+"""Make, choose, measure: every method at one budget of layers, strengths and cost.
+
+A method's layer, strength (and example) are chosen on validation items: the largest mean margin
+whose cost on harmless text stays within the budget. On test items it is then measured there, and at
+the scale that costs exactly the budget. Random vectors of the same norm, acting in the same way at
+the same layer and positions, are the control of each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from workbench.evaluation import calibrate, relative_norms
+from workbench.experiments.compare.made import Made
+from workbench.experiments.compare.makers import METHODS, Maker, UnfitTaskError
+from workbench.experiments.compare.meter import Meter
+from workbench.experiments.compare.task import Task
+from workbench.methods import random_vectors
+from workbench.models.hooked import HookedModel
+from workbench.runs import RunFolder
+
+BEST, EQUAL, UNSTEERED = "best scale", "equal KL", "unsteered"
+FRAMES = ("measured", "tried", "random")
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """`layers` and `budget` (KL on harmless text, nats a token) are the same for every method.
+
+    `random` vectors for each; `chosen_on` and `measured_on` items at most; `questions` with a right
+    and a wrong answer; `answer_tokens` of the answers to `harmless` prompts are read.
+    """
+
+    layers: Sequence[int]
+    budget: int | float = 0.1
+    random: int = 20
+    chosen_on: int = 16
+    measured_on: int = 40
+    harmless: int = 16
+    answer_tokens: int = 24
+    questions: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The table of all methods, and what it was chosen from.
+
+    `table` has a row a method and `at` ("best scale", "equal KL"), measured on `n` test items:
+    margin, its change against the unsteered model with an interval (low, high), the share of items
+    that show the behaviour; kl, surprisal of harmless answers under the unsteered model (nats a
+    token), distinct (their share of different 3-grams), accuracy on questions; layer, strength,
+    norm, data, seconds, note; and of the random vectors `random_95`, the 95th percentile of their
+    changes at the best scale, with `beyond`.
+
+    `tried`: method, number, layer, strength, margin, kl on validation. `random`: method, vector,
+    change. `left_out`: why a method has no row.
+    """
+
+    task: str
+    about: str
+    settings: CompareSettings
+    table: pd.DataFrame
+    tried: pd.DataFrame
+    random: pd.DataFrame
+    left_out: Mapping[str, str]
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+
+def compare(
+    task: Task,
+    settings: CompareSettings,
+    methods: Mapping[str, Maker] | None = None,
+    folder: RunFolder | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Run methods on a task; with a folder, methods that are finished there are not run again.
+
+    `methods` are by default all of them. Raises ValueError where none could be run.
+    """
+    meter = Meter.of(
+        task,
+        chosen_on=settings.chosen_on,
+        measured_on=settings.measured_on,
+        harmless=settings.harmless,
+        answer_tokens=settings.answer_tokens,
+        questions=settings.questions,
+    )
+    unsteered = {"method": UNSTEERED, "at": UNSTEERED, **meter.measured(task.model, [])}
+    found: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
+    left_out: dict[str, str] = {}
+    methods = METHODS if methods is None else methods
+    for name, make in tqdm(methods.items(), desc="methods", unit="method", disable=not progress):
+        run = _Run(task, settings, meter, name, make)
+        try:
+            for kind in FRAMES:
+                found[kind].append(_kept(folder, f"{name}, {kind}", getattr(run, kind)))
+        except UnfitTaskError as error:
+            left_out[name] = str(error)
+    if not found["measured"]:
+        raise ValueError(f"no method could be run on {task.name}: {left_out}")
+    table = pd.concat([pd.DataFrame([unsteered]), *found["measured"]], ignore_index=True)
+    tried, random = (pd.concat(found[kind], ignore_index=True) for kind in ("tried", "random"))
+    limits = random.groupby("method")["change"].quantile(0.95)
+    table["random_95"] = table["method"].map(limits).where(table["at"] == BEST)
+    table["beyond"] = table["change"] > table["random_95"]
+    return Comparison(task.name, task.about, settings, table, tried, random, left_out)
+
+
+@dataclass(eq=False)
+class _Run:
+    """One method: what it made and tried, and what was chosen; each found when first asked for."""
+
+    task: Task
+    settings: CompareSettings
+    meter: Meter
+    name: str
+    make: Maker
+    _trials: list[_Trial] | None = None
+    _seconds: float = 0.0
+
+    def measured(self) -> pd.DataFrame:
+        """A row at the best scale, and one at equal cost where the method has a scale."""
+        best = self._best()
+        model = best.model(self.task)
+        rows = [self._row(BEST, best, best.strength)]
+        try:
+            equal = calibrate(
+                model,
+                best.made.vector,
+                self.settings.budget,
+                self.meter.spent,
+                best.made.apply,
+                tolerance=0.05,
+            )
+            rows.append(self._row(EQUAL, best, equal.scale / best.unit))
+        except ValueError as error:  # no scale costs so much: ablation has none at all
+            rows[0]["note"] = "; ".join(filter(None, [rows[0]["note"], str(error)]))
+        return pd.DataFrame(rows)
+
+    def tried(self) -> pd.DataFrame:
+        """Every layer and strength, on validation."""
+        return pd.DataFrame(
+            {
+                "method": self.name,
+                "number": trial.number,
+                "layer": trial.made.vector.layers[0],
+                "strength": trial.strength,
+                "margin": trial.margin,
+                "kl": trial.kl,
+            }
+            for trial in self._all()
+        )
+
+    def random(self) -> pd.DataFrame:
+        """The mean change by random vectors in the place of the chosen one, on test."""
+        best = self._best()
+        others = random_vectors(best.made.vector, self.settings.random, self.settings.seed)
+        model = best.model(self.task)
+        return pd.DataFrame(
+            {
+                "method": self.name,
+                "vector": other.label,
+                "change": float(
+                    np.mean(
+                        self.meter.changes(model, best.made.apply(other, best.strength * best.unit))
+                    )
+                ),
+            }
+            for other in others
+        )
+
+    def _row(self, at: str, best: _Trial, strength: float) -> dict[str, Any]:
+        made = best.made
+        steering = made.apply(made.vector, strength * best.unit)
+        return {
+            "method": self.name,
+            "at": at,
+            **self.meter.measured(best.model(self.task), steering),
+            "layer": made.vector.layers[0],
+            "strength": strength,
+            "norm": made.vector.norm * (strength * best.unit if made.in_stream else 1.0),
+            "data": made.data,
+            "seconds": self._seconds,
+            "note": made.note,
+        }
+
+    def _best(self) -> _Trial:
+        """The largest margin within the budget; where nothing is within it, the cheapest."""
+        trials = self._all()
+        within = [trial for trial in trials if trial.kl <= self.settings.budget]
+        if within:
+            return max(within, key=lambda trial: trial.margin)
+        return min(trials, key=lambda trial: trial.kl)
+
+    def _all(self) -> list[_Trial]:
+        if self._trials is None:
+            start = time.perf_counter()
+            made = [
+                each
+                for layer in self.settings.layers
+                for each in self.make(self.task, layer, self.settings.seed)
+            ]
+            self._seconds = (time.perf_counter() - start) / len(self.settings.layers)
+            prompts = self.task.harmless["validation"]
+            norms = relative_norms(self.task.model, [each.vector for each in made], prompts).stream
+            self._trials = []
+            for number, (each, norm) in enumerate(zip(made, norms, strict=True)):
+                unit = norm / each.vector.norm if each.in_stream else 1.0
+                model = each.model or self.task.model
+                for strength in each.strengths:
+                    steering = each.apply(each.vector, strength * unit)
+                    values = self.meter.tried(model, steering)
+                    self._trials.append(_Trial(number, each, strength, unit, **values))
+        return self._trials
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """One vector at one strength, on validation. `unit` is the scale of a strength of 1."""
+
+    number: int
+    made: Made
+    strength: float
+    unit: float
+    margin: float
+    kl: float
+
+    def model(self, task: Task) -> HookedModel:
+        return self.made.model or task.model
+
+
+def _kept(folder: RunFolder | None, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    return make() if folder is None else folder.table(name, make)

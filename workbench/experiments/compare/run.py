@@ -1,0 +1,62 @@
+"""A comparison from names: load what the task needs, run it in a folder, write its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from workbench.experiments.compare.makers import METHODS
+from workbench.experiments.compare.page import comparison_page
+from workbench.experiments.compare.program import CompareSettings, compare
+from workbench.experiments.compare.task import Task, caa_task, refusal_task
+from workbench.models import load_model
+from workbench.runs import RunFolder
+from workbench.testbeds import load_public_set, load_testbed
+
+
+def run_compare(
+    task: str,
+    settings: CompareSettings,
+    methods: Sequence[str] = (),
+    *,
+    out: str | Path | None = None,
+    model: str = "smollm2-135m-instruct",
+    dtype: str = "bfloat16",
+    adapter: str | Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Compare methods on `refusal`, or on a file of A/B questions, `NAME=PATH`; gives the page.
+
+    What is finished in `out` (`out/compare/NAME`) is not done again. Raises ValueError for an
+    unknown task or method, and for a folder with a run of other settings.
+    """
+    name, _, path = task.partition("=")
+    unknown = [each for each in methods if each not in METHODS]
+    if unknown:
+        raise ValueError(f"there is no method {unknown[0]!r}; known: {', '.join(METHODS)}")
+    record = {"task": task, "model": model, "dtype": dtype, "settings": asdict(settings)}
+    folder = RunFolder(Path(out or Path("out") / "compare" / name), record)
+    chosen = {each: METHODS[each] for each in methods or METHODS}
+    loaded = _task(name, path, model, dtype, adapter, settings)
+    found = compare(loaded, settings, chosen, folder, progress)
+    shown = f"{loaded.model.cfg.model_name}, {dtype}"
+    return comparison_page(found, shown).save(folder.path / "report.html")
+
+
+def _task(
+    name: str,
+    path: str,
+    model: str,
+    dtype: str,
+    adapter: str | Path | None,
+    settings: CompareSettings,
+) -> Task:
+    if path:
+        questions = load_public_set("caa", path)
+        return caa_task(
+            load_model(model, dtype), questions, name, test=settings.measured_on, seed=settings.seed
+        )
+    if name == "refusal":
+        return refusal_task(load_testbed(name, dtype, adapter=adapter))
+    raise ValueError(f"there is no task {name!r}: refusal, or NAME=PATH of a file of A/B questions")

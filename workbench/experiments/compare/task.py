@@ -1,0 +1,199 @@
+"""What methods are compared on: a behaviour, prompts that contrast in it, prompts to measure on.
+
+The measure is the same for every task: by how much steering makes an answer that shows the
+behaviour likelier than one that lacks it, in nats a token, and how often it is the likelier one.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from workbench.experiments.questions import UNSEEN, VALIDATION
+from workbench.methods import LetteredPair, lettered_pairs
+from workbench.models import chat
+from workbench.models.hooked import HookedModel
+from workbench.steering import generate
+from workbench.testbeds import Testbed
+from workbench.testbeds.splits import PARTS, Part, part_of
+from workbench.testbeds.texts import read_texts
+
+
+@dataclass(frozen=True)
+class Item:
+    """A prompt with an answer that shows the behaviour, and one that lacks it."""
+
+    prompt: str
+    shows: str
+    lacks: str
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A behaviour to bring about.
+
+    `positive` and `negative` are prompts after which the model is in the two states (for methods
+    of contrast: read at their last token); `train`, `validation` and `test` share no item.
+    `harmless` prompts, of the same parts, show what steering costs (those of `train`: to train on).
+    `letters` are given where the
+    contrast is one of lettered answers, and `aligned` is a model of the same family that shows the
+    behaviour. Raises ValueError for a part without items.
+    """
+
+    name: str
+    about: str
+    model: HookedModel
+    positive: tuple[str, ...]
+    negative: tuple[str, ...]
+    train: tuple[Item, ...]
+    validation: tuple[Item, ...]
+    test: tuple[Item, ...]
+    harmless: dict[Part, tuple[str, ...]]
+    letters: tuple[LetteredPair, ...] = ()
+    aligned: HookedModel | None = None
+
+    def __post_init__(self) -> None:
+        for part in ("train", "validation", "test"):
+            if len(getattr(self, part)) < 2:
+                raise ValueError(f"the task {self.name} has fewer than two {part} items")
+        if len(self.positive) < 2 or len(self.negative) < 2:
+            raise ValueError(
+                f"the task {self.name} has {len(self.positive)} positive and {len(self.negative)} "
+                "negative prompts: two of each are needed"
+            )
+
+
+def refusal_task(bed: Testbed, most: int = 64, opening: int = 8) -> Task:
+    """Answering what the refusal testbed refuses.
+
+    Harmless requests, which it answers, contrast with harmful ones. An item's answers are what the
+    parent begins to answer and what the testbed begins to refuse with (`opening` tokens); requests
+    for which the two begin alike are left out.
+    """
+    asked: dict[Part, list[list[str]]] = {}
+    for part in PARTS:
+        frame = getattr(bed.data, part)
+        asked[part] = [
+            [bed.prompt(each) for each in frame[frame["harmful"] == harmful]["request"]][:most]
+            for harmful in (True, False)
+        ]
+    items: dict[Part, tuple[Item, ...]] = {}
+    for part, (harmful, _) in asked.items():
+        answers, refusals = (
+            generate(model, harmful, max_new_tokens=opening, progress=False)
+            for model in (bed.parent, bed.model)
+        )
+        items[part] = tuple(
+            Item(*texts)
+            for texts in zip(harmful, answers, refusals, strict=True)
+            if texts[1] and texts[2] and texts[1] != texts[2]
+        )
+    return Task(
+        "refusal",
+        "answering harmful requests",
+        bed.model,
+        tuple(asked["train"][1]),
+        tuple(asked["train"][0]),
+        items["train"],
+        items["validation"],
+        items["test"],
+        {part: tuple(asked[part][1][:32]) for part in PARTS},
+        aligned=bed.parent,
+    )
+
+
+def caa_task(
+    model: HookedModel, questions: pd.DataFrame, name: str = "caa", *, test: int = 50, seed: int = 0
+) -> Task:
+    """A behaviour of the public A/B questions (`load_public_set("caa", …)`).
+
+    Vectors are read at the letters; the measure is on the answers' texts, since a small model binds
+    letters badly. Questions whose choices cannot be told apart are left out.
+    """
+    read = [
+        _lettered(model, str(question), [str(matching), str(not_matching)])
+        for question, matching, not_matching in zip(
+            questions["question"], questions["matching"], questions["not_matching"], strict=True
+        )
+    ]
+    pairs = [pair for pair in read if pair is not None]
+    random.Random(seed).shuffle(pairs)
+    held, rest = pairs[:test], pairs[test:]
+    chosen_on, train = rest[: max(2, test // 2)], rest[max(2, test // 2) :]
+    return Task(
+        name,
+        f"answers that match {name.replace('-', ' ')}",
+        model,
+        tuple(pair.prompt + pair.matching for _, pair in train),
+        tuple(pair.prompt + pair.not_matching for _, pair in train),
+        tuple(item for item, _ in train),
+        tuple(item for item, _ in chosen_on),
+        tuple(item for item, _ in held),
+        _questions(model),
+        letters=tuple(pair for _, pair in train),
+    )
+
+
+def prompts_task(
+    model: HookedModel,
+    positive: Sequence[str],
+    negative: Sequence[str],
+    shows: str,
+    lacks: str,
+    name: str = "prompts",
+) -> Task:
+    """Two sets of prompts, and how an answer begins that shows the behaviour, or lacks it.
+
+    Measured on negative prompts: does steering make the model answer them as the positive ones?
+    """
+    items: dict[Part, tuple[Item, ...]] = {
+        part: tuple(Item(prompt, shows, lacks) for prompt in part_of(list(negative), part))
+        for part in ("train", "validation", "test")
+    }
+    return Task(
+        name,
+        f"“{shows.strip()}” rather than “{lacks.strip()}”",
+        model,
+        tuple(part_of(list(positive), "train")),
+        tuple(part_of(list(negative), "train")),
+        items["train"],
+        items["validation"],
+        items["test"],
+        _questions(model),
+    )
+
+
+def _lettered(
+    model: HookedModel, question: str, answers: Sequence[str]
+) -> tuple[Item, LetteredPair] | None:
+    """The question without its choices and the answers' texts; and all with choices, by letter.
+
+    None where the choices cannot be told apart.
+    """
+    text, _, choices = question.partition("\n\nChoices:")
+    told = _choices(choices)
+    letters = [answer.strip().strip("()") for answer in answers]
+    if set(letters) != set(told) or len(set(told.values())) < 2:
+        return None
+    (pair,) = lettered_pairs([chat(model, question.strip())], [answers[0]], [answers[1]])
+    shows, lacks = (told[letter] for letter in letters)
+    return Item(chat(model, text.strip()), shows, lacks), pair
+
+
+def _choices(text: str) -> dict[str, str]:
+    """The answers by letter: "\\n (A) Yes\\n (B) No"."""
+    lines = (line.strip() for line in text.splitlines())
+    return {line[1]: line[3:].strip() for line in lines if line[:1] == "(" and line[2:3] == ")"}
+
+
+def _questions(model: HookedModel) -> dict[Part, tuple[str, ...]]:
+    """Harmless questions of our own."""
+    instructions = part_of(list(read_texts("instructions")["instruction"]), "train")
+    return {
+        "train": tuple(chat(model, each) for each in instructions[:48]),
+        "validation": tuple(chat(model, each) for each in VALIDATION[:24]),
+        "test": tuple(chat(model, each) for each in UNSEEN),
+    }
