@@ -93,7 +93,7 @@ class Meter:
         """On test: behaviour, and what it costs."""
         changes = self.changes(model, steering)
         after = [base + change for base, change in zip(self.base, changes, strict=True)]
-        low, high = _interval(changes)
+        low, high = mean_interval(changes)
         answers = generate(
             model, self.harmless, steering, max_new_tokens=self.answer_tokens, progress=False
         )
@@ -130,7 +130,7 @@ def _own_answers(model: HookedModel, prompts: Sequence[str], tokens: int) -> Ref
     return Reference.of(model, *map(list, zip(*said, strict=True)))
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     """The 95% percentile bootstrap interval of a mean; both ends the value where all are alike."""
     if len(set(values)) == 1:
         return values[0], values[0]

@@ -39,7 +39,8 @@ class Task:
     of contrast: read at their last token); `train`, `validation` and `test` share no item.
     `harmless` prompts, of the same parts, show what steering costs (those of `train`: to train on).
     `letters` are given where the
-    contrast is one of lettered answers, and `aligned` is a model of the same family that shows the
+    contrast is one of lettered answers, `lettered` are the test items asked with choices, and
+    `aligned` is a model of the same family that shows the
     behaviour. Raises ValueError for a part without items.
     """
 
@@ -53,6 +54,7 @@ class Task:
     test: tuple[Item, ...]
     harmless: dict[Part, tuple[str, ...]]
     letters: tuple[LetteredPair, ...] = ()
+    lettered: tuple[Item, ...] = ()
     aligned: HookedModel | None = None
 
     def __post_init__(self) -> None:
@@ -134,6 +136,9 @@ def caa_task(
         tuple(item for item, _ in held),
         _questions(model),
         letters=tuple(pair for _, pair in train),
+        lettered=tuple(
+            Item(pair.prompt, pair.matching + ")", pair.not_matching + ")") for _, pair in held
+        ),
     )
 
 

@@ -1,0 +1,94 @@
+"""Choice within the budget on validation, measured on test, kept in a folder."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+import workbench as wb
+from tests.experiments.compare.conftest import SETTINGS
+from workbench.experiments.compare import Made, compare
+from workbench.experiments.compare.makers import METHODS, UnfitTaskError
+from workbench.experiments.compare.meter import margins
+from workbench.runs import RunFolder
+
+SHARES = (0.02, 0.1, 0.5, 2.0)
+
+
+def trained(task, layer, seed):
+    """A vector optimized for the task's answers: it must be beyond random ones."""
+    examples = [wb.Example(item.prompt, promote=[item.shows]) for item in task.train[:6]]
+    run = wb.optimize(task.model, examples, layer, steps=30, learning_rate=0.2, progress=False)
+    return [Made(run.vector, 6, strengths=SHARES, note="of six")]
+
+
+def alone(task, layer, seed):
+    """Ablation has one strength and no scale."""
+    vector = wb.SteeringVector(torch.ones(32), layer, label="ones")
+    return [Made(vector, 0, lambda v, _: wb.Ablate(v), (1.0,), in_stream=False)]
+
+
+def unfit(task, layer, seed):
+    raise UnfitTaskError("there are no letters")
+
+
+MAKERS = {"trained": trained, "ablated": alone, "unfit": unfit}
+
+
+def test_choice_and_measures(task):
+    found = compare(task, SETTINGS, MAKERS, progress=False)
+    table = found.table.set_index(["method", "at"])
+    assert found.left_out == {"unfit": "there are no letters"}
+    best, equal = table.loc["trained", "best scale"], table.loc["trained", "equal KL"]
+    tried = found.tried[found.tried["method"] == "trained"]
+    assert list(tried["strength"]) == list(SHARES)
+    within = tried[tried["kl"] <= SETTINGS.budget]
+    assert 0 < len(within) < len(tried)
+    assert best["strength"] == within.loc[within["margin"].idxmax(), "strength"]
+    assert equal["strength"] >= best["strength"]
+    assert best["beyond"]
+    assert best["change"] > best["random_95"] > -1
+    assert ("ablated", "equal KL") not in table.index
+    assert "no scale" in table.loc["ablated", "best scale"]["note"]
+    assert found.random.groupby("method").size().to_dict() == {"trained": 3, "ablated": 3}
+    unsteered = table.loc["unsteered", "unsteered"]
+    assert unsteered["change"] == unsteered["kl"] == 0
+    assert unsteered["margin"] == pytest.approx(
+        sum(margins(task.model, task.test[:5])) / 5, abs=1e-5
+    )
+    assert best["margin"] - best["change"] == pytest.approx(unsteered["margin"], abs=1e-5)
+    assert best["low"] <= best["change"] <= best["high"]
+    assert best["n"] == 5
+
+
+def test_where_nothing_is_within_the_budget_the_cheapest_is_taken(task):
+    found = compare(task, replace(SETTINGS, budget=1e-9), {"trained": trained}, progress=False)
+    best = found.table[found.table["at"] == "best scale"].iloc[0]
+    assert best["strength"] == min(SHARES)
+
+
+def test_finished_methods_are_not_run_again(task, tmp_path):
+    first = compare(task, SETTINGS, MAKERS, RunFolder(tmp_path, {}), progress=False)
+
+    def never(task, layer, seed):
+        raise AssertionError("it was finished")
+
+    again = compare(
+        task,
+        SETTINGS,
+        {"trained": never, "ablated": never, "unfit": unfit},
+        RunFolder(tmp_path, {}),
+        progress=False,
+    )
+    for name in ("table", "tried", "random"):
+        pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name), check_dtype=False)
+
+
+def test_without_a_method_that_fits_there_is_nothing(task):
+    with pytest.raises(ValueError, match=r"no method could be run on words.*no letters"):
+        compare(task, SETTINGS, {"unfit": unfit}, progress=False)
+
+
+def test_all_methods_are_known():
+    assert {"one-shot", "BiPO", "affine (ACE)", "CAA", "ActAdd", "KL-then-steer"} <= set(METHODS)

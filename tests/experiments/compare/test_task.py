@@ -1,0 +1,78 @@
+"""Tasks share nothing between their parts, and say what is missing."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from tests.conftest import boot
+from workbench.experiments.compare import Item, caa_task, prompts_task, refusal_task
+from workbench.models import chat
+from workbench.testbeds.behaviours import BEHAVIOURS
+from workbench.testbeds.card import Card
+from workbench.testbeds.testbed import Testbed
+
+
+def questions(count):
+    """As the public files have them; the matching letter alternates."""
+    letters = [("(A)", "(B)") if i % 2 else ("(B)", "(A)") for i in range(count)]
+    return pd.DataFrame(
+        {
+            "question": [
+                f"w{i} w{i + 1}?\n\nChoices:\n (A) yes w{i}\n (B) no w{i}" for i in range(count)
+            ],
+            "matching": [each[0] for each in letters],
+            "not_matching": [each[1] for each in letters],
+        }
+    )
+
+
+def test_public_questions_are_asked_without_choices_and_contrasted_with_them(tiny):
+    task = caa_task(tiny, questions(20), "some-trait", test=6)
+    assert (len(task.train), len(task.validation), len(task.test)) == (11, 3, 6)
+    asked = [{item.prompt for item in part} for part in (task.train, task.validation, task.test)]
+    assert sum(map(len, asked)) == len(set.union(*asked)) == 20
+    assert task.test[0].shows.split()[0] != task.test[0].lacks.split()[0]
+    item, pair = task.train[0], task.letters[0]
+    number = int(item.shows.split("w")[1])
+    assert item.prompt == chat(tiny, f"w{number} w{number + 1}?")
+    assert item.shows == (f"yes w{number}" if number % 2 else f"no w{number}")
+    assert pair.prompt == chat(tiny, questions(20)["question"][number])
+    assert (pair.matching, pair.not_matching) == (("(A", "(B") if number % 2 else ("(B", "(A"))
+    assert task.positive[0] == pair.prompt + pair.matching
+    assert "some trait" in task.about
+
+
+def test_questions_whose_choices_cannot_be_told_apart_are_left_out(tiny):
+    odd = questions(20)
+    odd.loc[3, "question"] = "w3 w4? (A) yes (B) no"
+    odd.loc[4, "question"] = "w4 w5?\n\nChoices:\n (A) yes\n (B) yes"
+    task = caa_task(tiny, odd, test=6)
+    assert len(task.train) + len(task.validation) + len(task.test) == 18
+
+
+def test_prompt_sets_are_cut_into_parts(tiny):
+    positive, negative = ([f"w{k} w{i} " for i in range(18)] for k in (1, 2))
+    task = prompts_task(tiny, positive, negative, "w5", "w6")
+    assert [len(part) for part in (task.train, task.validation, task.test)] == [12, 3, 3]
+    assert task.test[0] == Item("w2 w15 ", "w5", "w6")
+    assert set(task.negative) == {item.prompt for item in task.train}
+
+
+def test_a_testbed_is_asked_for_its_own_answers(tokenizers):
+    models = [boot("llama", tokenizers, seed=seed) for seed in (0, 1)]
+    card = Card("refusal", "x", "tiny", None, 4, {})
+    bed = Testbed(BEHAVIOURS["refusal"], models[0], card, lambda: models[1])
+    task = refusal_task(bed, most=8, opening=3)
+    assert task.model is models[0]
+    assert task.aligned is models[1]
+    assert len(task.positive) == len(task.negative) == 8
+    assert all(item.shows != item.lacks for item in (*task.train, *task.validation, *task.test))
+    assert {item.prompt for item in task.train} <= set(task.negative)
+
+
+def test_a_part_without_items_is_refused(task):
+    with pytest.raises(ValueError, match="fewer than two test items"):
+        replace(task, test=task.test[:1])
+    with pytest.raises(ValueError, match="1 positive and"):
+        replace(task, positive=task.positive[:1])
