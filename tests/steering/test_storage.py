@@ -43,6 +43,7 @@ def affine_map(seed=0, with_vector=True):
 
 
 V, W = vector((1, 3), 1), vector(2, 2)
+GATE = wb.Condition(vector(1, 3), 0.0, positions=P.prompt())
 INTERVENTIONS = {
     "add": wb.Add(V, scale=0.1),
     "add by row": wb.Add([V, None], scale=[2, -0.3], positions=P.last(2)),
@@ -53,6 +54,11 @@ INTERVENTIONS = {
     "ablate at one layer": wb.Ablate(V, layers=2),
     "affine": wb.Affine(affine_map(), scale=0.7, positions=P.at_tokens([30, 41])),
     "affine by row": wb.Affine([affine_map(1, with_vector=False), affine_map(2)], scale=[1, 2.5]),
+    "gated": wb.When(GATE, wb.Add(W, scale=2.0)),
+    "gates within gates": wb.When(
+        wb.Condition(vector(0, 4), 0.1, measure="cosine", above=False, positions=P.last(2)),
+        [wb.When(GATE, wb.Clamp(W)), wb.Add(W, positions=P.last())],
+    ),
 }
 
 
@@ -192,3 +198,28 @@ def test_damaged_and_newer_files_are_refused_in_words(tmp_path):
         wb.load_interventions(path)
     with pytest.raises(FileNotFoundError, match="no intervention file at"):
         wb.load_interventions(tmp_path / "absent")
+
+
+def test_a_gate_comes_back_whole_and_damaged_ones_are_refused(tmp_path):
+    path = tmp_path / "gated.safetensors"
+    wb.save_interventions(path, wb.When(GATE, [wb.Add(W), wb.Ablate(W)]))
+    (gate,) = wb.load_interventions(path)
+    assert (gate.condition.threshold, gate.condition.above) == (0.0, True)
+    assert gate.condition.positions == GATE.positions
+    assert torch.equal(gate.condition.vector.values, GATE.vector.values)
+    assert [type(one) for one in gate.intervention] == [wb.Add, wb.Ablate]
+
+    tensors, record = read_tensors(path, SCHEMA, "intervention")
+    (act,) = json.loads(record["interventions"])
+
+    def changed(**fields):
+        acts = json.dumps([{**act, **fields}])
+        save_file(tensors, path, metadata={"schema": SCHEMA, **record, "interventions": acts})
+
+    for condition in ({"vector": 9}, {"above": "yes"}, {"threshold": float("nan")}, {"x": 1}):
+        changed(condition={**act["condition"], **condition})
+        with pytest.raises(ValueError, match="damaged"):
+            wb.load_interventions(path)
+    changed(interventions=[{"kind": "code"}])
+    with pytest.raises(ValueError, match=r"\['code'\], which this version does not know"):
+        wb.load_interventions(path)

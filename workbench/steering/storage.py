@@ -1,13 +1,14 @@
 """Keep interventions in a file: what acts, how strongly, where, and on which tokens.
 
-One safetensors file holds any list of `Add`, `Clamp`, `Ablate` and `Affine`: the vectors and maps
-once each, and beside them, as JSON, what is done with them. Nothing in it is ever executed.
+One safetensors file holds any list of `Add`, `Clamp`, `Ablate` and `Affine`, behind gates (`When`)
+or not: the vectors and maps once each, and beside them, as JSON, what is done with them. Nothing in
+it is ever executed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from operator import index
 from pathlib import Path
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from workbench.steering.affine import Affine, AffineMap
 from workbench.steering.artifact import read_tensors, refusing_damage, write_tensors
+from workbench.steering.gating import Condition, When
 from workbench.steering.interventions import (
     Ablate,
     Add,
@@ -33,6 +35,7 @@ from workbench.steering.vector import SteeringVector
 SCHEMA = "steering-workbench/interventions/1"
 Kind = type[Add] | type[Clamp] | type[Ablate] | type[Affine]
 KINDS: dict[str, Kind] = {"add": Add, "clamp": Clamp, "ablate": Ablate, "affine": Affine}
+GATED = "when"
 ARTIFACTS: dict[str, type[SteeringVector] | type[AffineMap]] = {
     "vector": SteeringVector,
     "map": AffineMap,
@@ -43,8 +46,8 @@ Artifacts = list[SteeringVector | AffineMap]
 def save_interventions(path: str | Path, interventions: Steering) -> Path:
     """Write interventions to one safetensors file, whole or not at all.
 
-    Raises TypeError for `Custom` and whatever else is not `Add`, `Clamp`, `Ablate` or `Affine`:
-    functions are not saved. Raises ValueError for a strength that is not finite.
+    Raises TypeError for `Custom` and whatever else is none of these: functions are not saved.
+    Raises ValueError for a strength that is not finite.
     """
     held: Artifacts = []
     acts = [_to_record(one, held) for one in as_interventions(interventions)]
@@ -68,12 +71,19 @@ def load_interventions(path: str | Path) -> list[Intervention]:
     tensors, record = read_tensors(path, SCHEMA, "intervention")
     with refusing_damage(path, "list of interventions"):
         made, acts = json.loads(record["artifacts"]), json.loads(record["interventions"])
-        kinds = [{one["kind"] for one in some} for some in (made, acts)]
+        kinds = {one["kind"] for one in made}, set(_kinds_of(acts))
     _check_known(path, kinds[0], ARTIFACTS)
-    _check_known(path, kinds[1], KINDS)
+    _check_known(path, kinds[1], (*KINDS, GATED))
     with refusing_damage(path, "list of interventions"):
         held = [_artifact(i, about, tensors) for i, about in enumerate(made)]
         return [_from_record(one, held) for one in acts]
+
+
+def _kinds_of(acts: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The kinds of interventions, those behind gates too."""
+    for one in acts:
+        yield one["kind"]
+        yield from _kinds_of(one["interventions"] if one["kind"] == GATED else ())
 
 
 def _check_known(path: str | Path, kinds: set[str], known: Iterable[str]) -> None:
@@ -90,11 +100,19 @@ def _check_known(path: str | Path, kinds: set[str], known: Iterable[str]) -> Non
 
 def _to_record(one: Intervention, held: Artifacts) -> dict[str, Any]:
     """An intervention as JSON; what it acts with is put into `held`, unless it is there."""
+    if type(one) is When:
+        condition = {
+            **{name: getattr(one.condition, name) for name in ("threshold", "measure", "above")},
+            "vector": _place(one.condition.vector, held),
+            "positions": one.condition.positions.to_dict(),
+        }
+        inner = [_to_record(each, held) for each in as_interventions(one.intervention)]
+        return {"kind": GATED, "condition": condition, "interventions": inner}
     kind = next((name for name, cls in KINDS.items() if type(one) is cls), None)
     if kind is None or not isinstance(one, ByRow):
         raise TypeError(
             f"{type(one).__name__} cannot be saved: a file keeps "
-            f"{', '.join(cls.__name__ for cls in KINDS.values())}, and no functions"
+            f"{', '.join(cls.__name__ for cls in (*KINDS.values(), When))}, and no functions"
         )
     record: dict[str, Any] = {"kind": kind}
     for field in fields(KINDS[kind]):
@@ -110,6 +128,13 @@ def _to_record(one: Intervention, held: Artifacts) -> dict[str, Any]:
 
 
 def _from_record(record: Mapping[str, Any], held: Artifacts) -> Intervention:
+    if record["kind"] == GATED:
+        asked = dict(record["condition"])
+        vector, positions = dict(enumerate(held))[asked.pop("vector")], asked.pop("positions")
+        if not isinstance(vector, SteeringVector) or not isinstance(asked.get("above"), bool):
+            raise ValueError(f"a condition that is none: {record['condition']}")
+        condition = Condition(vector, positions=Positions.from_dict(positions), **asked)
+        return When(condition, [_from_record(each, held) for each in record["interventions"]])
     cls = KINDS[record["kind"]]
     made: dict[str, Any] = {}
     if set(record) != {"kind", *(field.name for field in fields(cls))}:
