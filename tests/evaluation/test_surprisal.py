@@ -46,3 +46,17 @@ def test_an_opening_of_real_words(embedded):
     prompt, opening, rest = wb.chat(embedded, "Who are you?"), "I'm sorry, but", " I am a cat."
     found = surprisal(embedded, [prompt], [opening + rest], openings=[opening])
     assert found.per_token[0] == pytest.approx(nats(embedded, prompt + opening, rest), rel=1e-4)
+
+
+@pytest.mark.embedded
+def test_white_space_that_merges_with_the_prompt_is_left_out(embedded):
+    """A steered answer may begin with the line breaks in which its prompt ends."""
+    prompt = wb.chat(embedded, "Hello!")
+    with pytest.raises(ValueError, match="merges"):
+        wb.log_prob(embedded, prompt, "\n\nGood morning.")
+    merged, plain = (
+        surprisal(embedded, [prompt], [text]) for text in ("\n\nGood morning.", "Good morning.")
+    )
+    assert merged.per_token == pytest.approx(plain.per_token)
+    opened = surprisal(embedded, [prompt], ["\n\nGood morning."], ["\n\nGood"])
+    assert opened.n_tokens == surprisal(embedded, [prompt], ["Good morning."], ["Good"]).n_tokens

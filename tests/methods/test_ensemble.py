@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_refused(tiny):
     with pytest.raises(ValueError, match=r"nothing to choose from for \['ends'\]"):
         SearchSpace({"ends": ()}, layers=[1])
     with pytest.raises(ValueError, match="lower to a higher"):
-        SearchSpace({}, layers=[1], coefficients=(1, 1))
+        SearchSpace({}, layers=[1], coefficients=(2, 1))
     member = search(tiny, compose, SPACE, likes_two, trials=2)
     with pytest.raises(ValueError, match="two members or more"):
         ensemble([member])

@@ -37,7 +37,7 @@ def divergence(model, texts, scales, against=None):
     """KL(steered ‖ unsteered `against`), a mean over tokens, text by text on a bridge."""
     found = []
     for text, scale in zip(texts, scales, strict=True):
-        tokens = torch.tensor([prompt_ids(model, text)[1:]])  # the BOS is the bridge's own
+        tokens = torch.tensor([prompt_ids(model, text)])
         plain = logits(against or model, tokens)[0].float().log_softmax(-1)
         with wb.steer(model, wb.Add(a_vector(), scale=float(scale))):
             steered = logits(model, tokens)[0].float().log_softmax(-1)
@@ -110,7 +110,7 @@ def test_what_does_not_fit_is_refused(tokenizers):
     with pytest.raises(ValueError, match="no text"):
         run(tokenizers, texts=[])
     with pytest.raises(ValueError, match="two tokens or more"):
-        run(tokenizers, texts=["w1"])
+        run(tokenizers, texts=[""])
     with pytest.raises(ValueError, match="is 16 wide, the model 32"):
         run(tokenizers, vectors=[wb.SteeringVector(torch.ones(16), LAYER)])
     with pytest.raises(ValueError, match="unsteered"):

@@ -131,11 +131,11 @@ def calibrate(
 
     So methods are compared at equal cost. The smallest bracket is searched from small scales up,
     so that of several scales with this cost the least is found. Raises ValueError for a target
-    that is not positive, or that no scale up to `largest` reaches.
+    that is not positive, or that no scale up to `largest` costs.
     """
     if not target_kl > 0:
         raise ValueError(f"target_kl is a positive number of nats a token, not {target_kl}")
-    seen: dict[float, float] = {0.0: 0.0}
+    seen: dict[float, float] = {}
 
     def excess(scale: float) -> float:
         if scale not in seen:
@@ -151,6 +151,10 @@ def calibrate(
                 f"{high / 2:g} it is {seen[high / 2]:g}"
             )
     low = high / 2 if high > 2.0**-6 else 0.0
+    if excess(low) >= 0:
+        raise ValueError(
+            f"no scale costs as little as {target_kl:g} nats a token: at 0 it is {seen[low]:g}"
+        )
     # KL grows about as the square of the scale: its root is nearly linear, and quickly found.
     scale = float(
         brentq(

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.models.hooked import HookedModel
-from workbench.models.text import completion_ends
+from workbench.models.text import completion_ends, prompt_ids
 from workbench.steering.scoring import log_prob
 
 
@@ -55,25 +55,39 @@ def surprisal(
 
     With `openings`, only what follows each text's opening is averaged, given the opening: an
     answer that was made to begin in some way is judged by how it goes on. An empty text, or one
-    that ends with its opening, has no tokens and counts as not scored.
+    that ends with its opening, has no tokens and counts as not scored. White space at a text's
+    beginning is left out where it would merge with the end of its prompt.
     """
     if not len(prompts) == len(texts) == len(openings or texts):
         raise ValueError("surprisal needs one prompt (and one opening) for each text")
     if not texts:
         raise ValueError("there is no text to score")
-    scorable = [i for i, text in enumerate(texts) if text]
+    said = [_apart(model, prompt, text) for prompt, text in zip(prompts, texts, strict=True)]
+    scorable = [i for i, text in enumerate(said) if text]
     values, counts = [float("nan")] * len(texts), [0] * len(texts)
     if scorable:
         scored = log_prob(
-            model, [prompts[i] for i in scorable], [texts[i] for i in scorable], progress=progress
+            model, [prompts[i] for i in scorable], [said[i] for i in scorable], progress=progress
         )
         for k, i in enumerate(scorable):
-            skipped = 0 if openings is None else _skipped(model, prompts[i], texts[i], openings[i])
+            skipped = 0
+            if openings is not None:
+                opening = openings[i][len(texts[i]) - len(said[i]) :]
+                skipped = _skipped(model, prompts[i], said[i], opening)
             rest = scored.token_log_probs[k][skipped:]
             counts[i] = len(rest)
             if len(rest):
                 values[i] = float(-rest.mean())
     return Surprisal(tuple(texts), tuple(values), tuple(counts))
+
+
+def _apart(model: HookedModel, prompt: str, text: str) -> str:
+    """The text, without white space that merges with its prompt: generated, it did not."""
+    if not text[:1].isspace():
+        return text
+    head = prompt_ids(model, prompt)
+    merged = prompt_ids(model, prompt + text)[: len(head)] != head
+    return text.lstrip() if merged else text
 
 
 def _skipped(model: HookedModel, prompt: str, text: str, opening: str) -> int:

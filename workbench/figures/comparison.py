@@ -72,7 +72,8 @@ def draw_comparison(
         title=title,
         caption=(
             f"{about}; {int(best['n'].iloc[0])} test items; bars: 95% intervals over items. "
-            f"Chosen on validation with at most {budget:g} nats a token of KL on harmless text. "
+            f"Chosen on validation within {budget:g} nats a token of KL on harmless text, or as "
+            "near as there was. "
             f"Grey: {count} random vectors of the same norm each, their lowest to "
             "the 95th percentile."
         ),

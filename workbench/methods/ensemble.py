@@ -55,7 +55,7 @@ class SearchSpace:
         if empty or not self.layers:
             raise ValueError(f"nothing to choose from for {[*empty] or 'the layer'}")
         low, high = self.coefficients
-        if not low < high:
+        if low > high:
             raise ValueError(f"coefficients go from a lower to a higher one, got {low} to {high}")
 
 
@@ -87,11 +87,13 @@ def search(
     score: Score,
     *,
     trials: int = 50,
+    startup: int = 10,
     seed: int = 0,
     make: Make | None = None,
 ) -> Member:
     """The choices whose vector scores highest, by Optuna's sampler (TPE), trial by trial.
 
+    The first `startup` trials are drawn at random: with no more than these it is random search.
     `compose` turns choices into a contrast set, `make` that into vectors (by default their first
     principal component, as in the paper); `score` must not see what is reported later. Raises
     ModuleNotFoundError without Optuna, ValueError where no trial gave a vector.
@@ -123,7 +125,10 @@ def search(
             raise optuna.TrialPruned from error
         return float(score(Add(vector, coefficient)))
 
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup),
+    )
     study.optimize(objective, n_trials=trials)
     done = [each for each in study.trials if each.value is not None]
     if not done:

@@ -130,11 +130,19 @@ def kl_then_steer(
 def _rows(tokenizer: Tokenizer, texts: Sequence[str], most: int) -> list[list[int]]:
     if not texts:
         raise ValueError("there is no text to train on")
-    rows = [tokenizer(text, add_special_tokens=False)["input_ids"][:most] for text in texts]
+    rows = [
+        tokenizer(text, add_special_tokens=not _begun(tokenizer, text))["input_ids"][:most]
+        for text in texts
+    ]
     for text, row in zip(texts, rows, strict=True):
         if len(row) < 2:
             raise ValueError(f"a text needs two tokens or more, {text!r} has {len(row)}")
     return rows
+
+
+def _begun(tokenizer: Tokenizer, text: str) -> bool:
+    """Whether a text brings its own BOS, and gets no second one."""
+    return bool(tokenizer.bos_token) and text.startswith(str(tokenizer.bos_token))
 
 
 def _draws(
@@ -163,9 +171,8 @@ def _log_probs(
     lengths: Int[Tensor, " batch"] = torch.tensor([len(row) for row in rows], device=device)
     real = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
-        stream = hf_model.get_decoder()(tokens, attention_mask=real.long(), use_cache=False)[0]
-        logits = hf_model.get_output_embeddings()(stream[real])
-    return logits.float().log_softmax(-1)
+        logits = hf_model(tokens, attention_mask=real.long(), use_cache=False).logits
+    return logits[real].float().log_softmax(-1)
 
 
 def _blocks(hf_model: PreTrainedModel) -> nn.ModuleList:

@@ -7,9 +7,7 @@ function as `Ablate(vector)` at every place.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -17,11 +15,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from workbench.models.edited import edited_copy
 from workbench.models.hooked import HookedModel, device_of, dtype_of, logits
-from workbench.models.identity import facts_of, remember
-from workbench.models.loading import from_hf
-from workbench.models.norms import without_faster_norms
-from workbench.models.plain import HALF_PRECISION_TOLERANCE, TOLERANCE, plain_of
+from workbench.models.identity import facts_of
+from workbench.models.plain import HALF_PRECISION_TOLERANCE, TOLERANCE
 from workbench.steering.hooks import steer
 from workbench.steering.interventions import Ablate
 from workbench.steering.vector import SteeringVector
@@ -39,19 +36,7 @@ def orthogonalized(model: HookedModel, vector: SteeringVector) -> HookedModel:
     blocks normalize their output), and a model without a plain one behind it.
     """
     vector.check_model(model)
-    plain = plain_of(model)
-    if plain is None:
-        raise ValueError(
-            "only a model that load_model or from_hf gave, without hooks and in its raw weights, "
-            "can be orthogonalized"
-        )
-    facts = facts_of(model)
-    hf_model = copy.deepcopy(plain.hf_model)
-    without_faster_norms(hf_model)
-    orthogonalize(hf_model, vector.values)
-    facts = replace(facts, name=f"{facts.name}, orthogonalized")
-    made = from_hf(hf_model, model.tokenizer, name=facts.name)
-    remember(made, facts)  # wrapping has changed the tokenizer
+    made = edited_copy(model, lambda hf: orthogonalize(hf, vector.values), "orthogonalized")
     _check_same(model, made, vector)
     return made
 

@@ -7,7 +7,7 @@ from workbench.experiments.compare import CompareSettings, Item, Task
 from workbench.methods import LetteredPair
 
 SETTINGS = CompareSettings(
-    [2], budget=0.5, random=3, chosen_on=4, measured_on=5, harmless=3, answer_tokens=4, questions=4
+    [2], budget=0.05, random=3, chosen_on=4, measured_on=5, harmless=3, answer_tokens=4, questions=4
 )
 
 

@@ -9,8 +9,20 @@ from workbench.experiments.compare import METHODS
 from workbench.experiments.compare.makers import UnfitTaskError
 from workbench.experiments.compare.meter import margins
 from workbench.methods import random_vector
+from workbench.steering import generate, steer
 
 LAYER = 2
+
+
+def changed(model, steering):
+    """Which positions of a text are edited at the layer: the control must act at the same."""
+    tokens = torch.tensor([[1, 20, 21, 22, 23, 24, 25, 26]])
+    name = f"blocks.{LAYER}.hook_resid_pre"
+    with torch.no_grad():
+        _, plain = model.run_with_cache(tokens)
+        with steer(model, steering, prompt_lengths=[5]):
+            _, edited = model.run_with_cache(tokens)
+    return (edited[name] - plain[name])[0].abs().max(-1).values > 1e-6
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -36,6 +48,13 @@ def test_each_method_acts_at_its_layer(task, name):
         control = torch.tensor(margins(model, items, each.apply(other, strength)))
         assert (after - before).abs().max() > 1e-4
         assert (after - control).abs().max() > 1e-4
+        prompts = [item.prompt for item in items]  # a trained model has to work in every way
+        texts = generate(
+            model, prompts, each.apply(each.vector, strength), max_new_tokens=3, progress=False
+        )
+        assert len(texts) == len(prompts)
+        touched = [changed(model, each.apply(vector, strength)) for vector in (each.vector, other)]
+        assert touched[0].tolist() == touched[1].tolist()
     assert torch.allclose(torch.tensor(margins(task.model, items)), before)  # left as it was
 
 

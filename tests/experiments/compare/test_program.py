@@ -40,7 +40,8 @@ def test_choice_and_measures(task):
     found = compare(task, SETTINGS, MAKERS, progress=False)
     table = found.table.set_index(["method", "at"])
     assert found.left_out == {"unfit": "there are no letters"}
-    best, equal = table.loc["trained", "best scale"], table.loc["trained", "equal KL"]
+    best = table.loc["trained", "best scale"]
+    equal = table.loc["trained", "equal KL"]
     tried = found.tried[found.tried["method"] == "trained"]
     assert list(tried["strength"]) == list(SHARES)
     within = tried[tried["kl"] <= SETTINGS.budget]
@@ -66,6 +67,48 @@ def test_where_nothing_is_within_the_budget_the_cheapest_is_taken(task):
     found = compare(task, replace(SETTINGS, budget=1e-9), {"trained": trained}, progress=False)
     best = found.table[found.table["at"] == "best scale"].iloc[0]
     assert best["strength"] == min(SHARES)
+
+
+def test_a_method_over_the_budget_says_so_and_has_no_row_at_equal_cost(task):
+    """Ablation costs what it costs: no scale makes it cheaper."""
+    found = compare(task, replace(SETTINGS, budget=1e-6), {"ablated": alone}, progress=False)
+    ((_, row),) = found.table[found.table["method"] == "ablated"].iterrows()
+    assert row["at"] == "best scale"
+    assert not row["within"]
+    assert "no scale costs as little" in row["note"]
+
+
+def test_what_a_method_cannot_do_is_told_and_the_others_go_on(task):
+    def broken(task, layer, seed):
+        raise ModuleNotFoundError("pip install x")
+
+    def zero(task, layer, seed):
+        return [Made(wb.SteeringVector(torch.zeros(32), layer), 1)]
+
+    makers = {"broken": broken, "zero": zero, "trained": trained}
+    found = compare(task, SETTINGS, makers, progress=False)
+    assert found.left_out == {"broken": "pip install x", "zero": "its vector at layer 2 is zero"}
+    assert set(found.random["method"]) == {"trained"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": []}, "at least one"),
+        ({"layers": [1, 1]}, "none twice"),
+        ({"budget": 0}, "budget"),
+        ({"random": 0}, "random must be at least 1"),
+        ({"measured_on": 0}, "measured_on"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        replace(SETTINGS, **changes)
+
+
+def test_a_layer_that_is_not_there_is_refused(task):
+    with pytest.raises(IndexError, match="99"):
+        compare(task, replace(SETTINGS, layers=[99]), MAKERS, progress=False)
 
 
 def test_finished_methods_are_not_run_again(task, tmp_path):

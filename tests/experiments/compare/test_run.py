@@ -26,11 +26,13 @@ def test_public_questions_on_a_folders_model(folder, tmp_path):
     page = run_compare(
         f"trait={path}",
         SETTINGS,
-        ["difference of means", "CAA"],
+        ["one gradient step", "CAA"],
         out=tmp_path / "run",
         model=str(folder),
         dtype="float32",
         progress=False,
     )
-    assert "trait" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "trait" in text
+    assert "its vector at layer 2 is zero" in text  # to this tokenizer both letters are one
     assert (tmp_path / "run" / "tables").is_dir()

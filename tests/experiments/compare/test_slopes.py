@@ -53,3 +53,5 @@ def test_what_does_not_fit_is_refused(task, lettered):
         slopes(replace(task, letters=()), [2])
     with pytest.raises(ValueError, match="two scales or more"):
         slopes(lettered, [2], scales=[1.0])
+    with pytest.raises(ValueError, match="none twice"):
+        slopes(lettered, [2], scales=[-1, 1, 1])

@@ -1,5 +1,6 @@
 """Tasks share nothing between their parts, and say what is missing."""
 
+import importlib
 from dataclasses import replace
 
 import pandas as pd
@@ -47,8 +48,9 @@ def test_questions_whose_choices_cannot_be_told_apart_are_left_out(tiny):
     odd = questions(20)
     odd.loc[3, "question"] = "w3 w4? (A) yes (B) no"
     odd.loc[4, "question"] = "w4 w5?\n\nChoices:\n (A) yes\n (B) yes"
+    odd.loc[5, "question"] = "w6 w7?\n\nChoices:\n (A) no w6\n (B) yes w6"  # as question 6
     task = caa_task(tiny, odd, test=6)
-    assert len(task.train) + len(task.validation) + len(task.test) == 18
+    assert len(task.train) + len(task.validation) + len(task.test) == 17
 
 
 def test_prompt_sets_are_cut_into_parts(tiny):
@@ -59,16 +61,25 @@ def test_prompt_sets_are_cut_into_parts(tiny):
     assert set(task.negative) == {item.prompt for item in task.train}
 
 
-def test_a_testbed_is_asked_for_its_own_answers(tokenizers):
+def test_a_testbed_is_asked_for_its_own_answers(tokenizers, monkeypatch):
+    """Items are what the testbed refuses and its parent answers."""
     models = [boot("llama", tokenizers, seed=seed) for seed in (0, 1)]
+    module = importlib.import_module("workbench.experiments.compare.task")
+
+    def answers(model, prompts, **options):
+        odd = "I cannot say" if model is models[0] else "Sure, here it is"
+        return [odd if i else "Well then" for i in range(len(prompts))]
+
+    monkeypatch.setattr(module, "generate", answers)
     card = Card("refusal", "x", "tiny", None, 4, {})
     bed = Testbed(BEHAVIOURS["refusal"], models[0], card, lambda: models[1])
-    task = refusal_task(bed, most=8, opening=3)
+    task = refusal_task(bed, most=8)
     assert task.model is models[0]
     assert task.aligned is models[1]
     assert len(task.positive) == len(task.negative) == 8
-    assert all(item.shows != item.lacks for item in (*task.train, *task.validation, *task.test))
-    assert {item.prompt for item in task.train} <= set(task.negative)
+    assert len(task.train) == len(task.validation) == len(task.test) == 7
+    assert (task.train[0].shows, task.train[0].lacks) == ("Sure, here it is", "I cannot say")
+    assert {item.prompt for item in task.train} < set(task.negative)
 
 
 def test_a_part_without_items_is_refused(task):
@@ -76,3 +87,11 @@ def test_a_part_without_items_is_refused(task):
         replace(task, test=task.test[:1])
     with pytest.raises(ValueError, match="1 positive and"):
         replace(task, positive=task.positive[:1])
+
+
+def test_parts_that_share_a_prompt_are_refused(task):
+    with pytest.raises(ValueError, match="share items"):
+        replace(task, test=(*task.test, task.train[0]))
+    shared = {**task.harmless, "train": task.harmless["test"]}
+    with pytest.raises(ValueError, match="share harmless prompts"):
+        replace(task, harmless=shared)

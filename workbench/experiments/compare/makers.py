@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
 from workbench.evaluation import relative_norms
 from workbench.experiments.compare.made import SHARES, Made
@@ -38,14 +39,17 @@ from workbench.methods import (
 )
 from workbench.methods.caa import AFTER_PROMPT
 from workbench.models.adapter import merge
-from workbench.models.loading import from_hf
-from workbench.models.plain import plain_of
+from workbench.models.edited import edited_copy
+from workbench.models.hooked import HookedModel
+from workbench.models.identity import facts_of
+from workbench.models.text import prompt_ids
 from workbench.steering import (
     Ablate,
     Add,
     Affine,
     Positions,
     SteeringVector,
+    VectorSet,
     When,
     generate,
 )
@@ -53,7 +57,7 @@ from workbench.steering.interventions import Steering
 
 Maker = Callable[[Task, int, int], "list[Made]"]
 PAIRED, PREFERRED, ONE_SHOT = 64, 48, 3  # texts of a contrast, preferences, one-shot examples
-MEMBERS, TRIALS, ITEMS = 2, 6, 8  # of an ensemble: members, trials a member, items a score
+MEMBERS, TRIALS, ITEMS = 2, 8, 8  # of an ensemble: members, trials a member, items a score
 
 
 class UnfitTaskError(ValueError):
@@ -103,7 +107,7 @@ def letters(task: Task, layer: int, seed: int) -> list[Made]:
 
 
 def front(task: Task, layer: int, seed: int) -> list[Made]:
-    """ActAdd: one pair of answers at the first positions; the strength is its coefficient."""
+    """ActAdd: one pair of answers, at the first positions; as long as its longest difference."""
     item = task.train[0]
     made = act_add(task.model, *_as_long(task, item), layer)
     longest = max(made.vectors, key=lambda vector: vector.norm)
@@ -111,13 +115,17 @@ def front(task: Task, layer: int, seed: int) -> list[Made]:
     def apply(vector: SteeringVector, scale: float) -> Steering:
         if vector is longest:
             return made.steering(scale)
-        # The control: one random direction, at each position as long as the difference there.
+        # The control: at each position another direction, as long as the difference there.
         return [
-            Add(vector * (own.norm / longest.norm), scale, Positions.span(place, place + 1))
+            Add(
+                replace(vector, values=vector.values.roll(place)) * (own.norm / longest.norm),
+                scale,
+                Positions.span(place, place + 1),
+            )
             for own, place in zip(made.vectors, made.places, strict=True)
         ]
 
-    return [Made(longest, 2, apply, (0.5, 1.0, 2.0, 4.0, 8.0), in_stream=False)]
+    return [Made(longest, 2, apply)]
 
 
 def reading(task: Task, layer: int, seed: int) -> list[Made]:
@@ -159,7 +167,7 @@ def preferences(task: Task, layer: int, seed: int) -> list[Made]:
     """BiPO, with a larger step than the paper's and fewer of them."""
     chosen = [Preference(each.prompt, each.shows, each.lacks) for each in task.train[:PREFERRED]]
     chosen = list(dict.fromkeys(chosen))
-    settings = BipoSettings(learning_rate=0.05, epochs=4, warmup=4, seed=seed)
+    settings = BipoSettings(learning_rate=0.05, epochs=4, warmup=2, seed=seed)
     vector = bipo(task.model, chosen, layer, settings, progress=False)
     return [Made(vector, 2 * len(chosen), note="4 epochs at a learning rate of 0.05")]
 
@@ -181,26 +189,24 @@ def guided(task: Task, layer: int, seed: int) -> list[Made]:
 
 def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
     """KL-then-steer: the difference of means, on a model trained to bear it."""
-    plain = plain_of(task.model)
-    if plain is None:
-        raise UnfitTaskError("it trains a Hugging Face model, and there is none behind this one")
     (made,) = means(task, layer, seed)
-    hf_model = copy.deepcopy(plain.hf_model)
     texts = list(task.harmless["train"])
     answers = generate(task.model, texts, max_new_tokens=32, progress=False)
-    (norm,) = relative_norms(task.model, [made.vector], texts).stream
-    longest = made.vector.normalized(SHARES[-2] * norm)  # as far as it is likely to be steered
-    adapter = kl_then_steer(
-        hf_model,
-        task.model.tokenizer,
-        [longest],
-        [prompt + answer for prompt, answer in zip(texts, answers, strict=True)],
-        KtsSettings(seed=seed),
-        parent=str(task.model.cfg.model_name),
-        progress=False,
-    )
-    merge(hf_model, adapter)
-    trained = from_hf(hf_model, task.model.tokenizer, name=f"{task.name}+kts")
+    longest = _in_stream(task, made.vector, SHARES[-2])  # as far as it is likely to be steered
+
+    def train(hf_model: PreTrainedModel) -> None:
+        adapter = kl_then_steer(
+            hf_model,
+            task.model.tokenizer,
+            [longest],
+            [prompt + answer for prompt, answer in zip(texts, answers, strict=True)],
+            KtsSettings(seed=seed),
+            parent=facts_of(task.model).name,
+            progress=False,
+        )
+        merge(hf_model, adapter)
+
+    trained = edited_copy(task.model, train, "trained to be steered")
     note = f"trained on {len(texts)} harmless texts"
     return [Made(made.vector.rebind(trained), made.data, model=trained, note=note)]
 
@@ -245,13 +251,29 @@ def _ensemble(task: Task, layer: int, seed: int, together: bool) -> Made:
         ).tolist()[:size]
         return ContrastSet(tuple(positive[i] for i in order), tuple(negative[i] for i in order))
 
-    space = SearchSpace({"share": (0.25, 0.5, 1.0), "draw": (0, 1, 2)}, [layer], (0.0, 4.0))
+    def make(*given: Any) -> VectorSet:
+        vectors = principal_component(*given[:3], layers=given[3])
+        return VectorSet(_in_stream(task, vector, SHARES[2]) for vector in vectors)
+
+    # At one length, so that the choice is of contrasts and not of the longest vector.
+    space = SearchSpace({"share": (0.25, 0.5, 1.0), "draw": (0, 1, 2, 3)}, [layer], (1.0, 1.0))
     members = []
     for i in range(MEMBERS):
         items = task.train[i : MEMBERS * ITEMS : MEMBERS]
         score = partial(_score, task.model, items)
-        members.append(search(task.model, compose, space, score, trials=TRIALS, seed=seed + i))
-    made = merged(task.model, members) if together else ensemble(members)
+        members.append(
+            search(
+                task.model,
+                compose,
+                space,
+                score,
+                trials=TRIALS,
+                startup=4,
+                seed=seed + i,
+                make=make,
+            )
+        )
+    made = merged(task.model, members, make) if together else ensemble(members)
     assert isinstance(made.vector, SteeringVector)
     data = 2 * count + 2 * MEMBERS * ITEMS
     return Made(made.vector, data, note=f"{MEMBERS} members, {TRIALS} trials each")
@@ -272,15 +294,23 @@ def _spread(items: tuple[Item, ...], count: int) -> list[Item]:
     return list(items[::step][:count])
 
 
+def _in_stream(task: Task, vector: SteeringVector, share: float) -> SteeringVector:
+    """The vector as long as a share of the stream's mean norm at its layer."""
+    (norm,) = relative_norms(task.model, [vector], task.harmless["train"]).stream
+    return vector.normalized(share * norm)
+
+
 def _as_long(task: Task, item: Item) -> tuple[str, str]:
-    """The item's two answers, the shorter one padded with spaces to as many tokens."""
-    tokenizer = task.model.tokenizer
-    texts = [item.shows, item.lacks]
-    counts = [len(tokenizer(text)["input_ids"]) for text in texts]
-    short = counts.index(min(counts))
-    for _ in range(4 * max(counts)):
-        counts = [len(tokenizer(text)["input_ids"]) for text in texts]
+    """The item's two answers, the shorter one padded with full stops to as many tokens.
+
+    Both begin with the first token of its prompt, as every prompt does: that position takes no
+    part in what is said, and has by far the longest stream.
+    """
+    opening = task.model.tokenizer.decode(prompt_ids(task.model, item.prompt)[:1])
+    texts = [opening + item.shows, opening + item.lacks]
+    for _ in range(256):
+        counts = [len(prompt_ids(task.model, text)) for text in texts]
         if counts[0] == counts[1]:
             return texts[0], texts[1]
-        texts[short] += " ."  # a space alone may merge with the next one
+        texts[counts.index(min(counts))] += " ."  # spaces merge with one another
     raise UnfitTaskError("its two answers cannot be made equally long in tokens")

@@ -18,15 +18,18 @@ from workbench.steering import generate, log_prob
 from workbench.steering.interventions import Steering
 
 
-def margins(model: HookedModel, items: Sequence[Item], steering: Steering = ()) -> list[float]:
-    """By item: log P(shows) - log P(lacks), in nats a token."""
+def margins(
+    model: HookedModel, items: Sequence[Item], steering: Steering = (), *, per_token: bool = True
+) -> list[float]:
+    """By item: log P(shows) - log P(lacks), in nats a token or in all."""
     scored = log_prob(
         model,
         [item.prompt for item in items for _ in range(2)],
         [text for item in items for text in (item.shows, item.lacks)],
         steering,
     )
-    shows, lacks = scored.mean.view(-1, 2).unbind(-1)
+    values = scored.mean if per_token else scored.total
+    shows, lacks = values.view(-1, 2).unbind(-1)
     return (shows - lacks).tolist()
 
 
@@ -84,15 +87,21 @@ class Meter:
             "kl": cost(model, self.spent, steering).mean_kl,
         }
 
-    def changes(self, model: HookedModel, steering: Steering) -> list[float]:
-        """By test item, how much the margin grows."""
-        now = margins(model, self.items, steering)
-        return [after - before for after, before in zip(now, self.base, strict=True)]
+    def unsteered(self, model: HookedModel) -> tuple[float, ...]:
+        """By test item, the margin of a model: that of another one is not ours."""
+        return self.base if model is self.model else tuple(margins(model, self.items))
 
-    def measured(self, model: HookedModel, steering: Steering) -> dict[str, Any]:
-        """On test: behaviour, and what it costs."""
-        changes = self.changes(model, steering)
-        after = [base + change for base, change in zip(self.base, changes, strict=True)]
+    def changes(self, model: HookedModel, steering: Steering, base: Sequence[float]) -> list[float]:
+        """By test item, how much the margin grows over `base`."""
+        now = margins(model, self.items, steering)
+        return [after - before for after, before in zip(now, base, strict=True)]
+
+    def measured(
+        self, model: HookedModel, steering: Steering, base: Sequence[float]
+    ) -> dict[str, Any]:
+        """On test: behaviour against the model's own `base`, and what it costs."""
+        changes = self.changes(model, steering, base)
+        after = [before + change for before, change in zip(base, changes, strict=True)]
         low, high = mean_interval(changes)
         answers = generate(
             model, self.harmless, steering, max_new_tokens=self.answer_tokens, progress=False

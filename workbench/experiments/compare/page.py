@@ -18,15 +18,16 @@ def comparison_page(found: Comparison, model: str) -> Report:
     table = found.table.round(3)
     best, equal = (table[table["at"].isin([at, UNSTEERED])] for at in (BEST, EQUAL))
     methods = best[best["method"] != UNSTEERED]
-    beyond = int(methods["beyond"].sum())
+    beyond, within = (int(methods[name].sum()) for name in ("beyond", "within"))
     report = Report(
         f"Steering methods on “{found.task}”",
         f"{model}, {found.about}",
         lead=(
             f"{len(methods)} ways of making a steering vector, each given the same layers "
-            f"({', '.join(map(str, found.settings.layers))}), strengths and budget of "
-            f"{found.settings.budget:g} nats a token on harmless text. {beyond} of them change the "
-            f"behaviour more than 95% of random vectors of the same norm at the same place do."
+            f"({', '.join(map(str, found.settings.layers))}) and a budget of "
+            f"{found.settings.budget:g} nats a token on harmless text; {within} keep it. "
+            f"{beyond} change the behaviour more than 95% of random vectors do that act "
+            "in the same way at the same norm and place."
         ),
     )
     report.section("The comparison")
@@ -41,7 +42,7 @@ def comparison_page(found: Comparison, model: str) -> Report:
         "How much likelier an answer that shows the behaviour becomes than one that lacks it.",
     )
     report.table(
-        _sorted(best)[[*_BEHAVIOUR, "random_95", *_COST, "layer", "strength", "norm"]],
+        _sorted(best)[[*_BEHAVIOUR, "random_95", *_COST, "within", "layer", "strength", "norm"]],
         "At each method's best scale on validation. Surprisal: median of the answers to harmless "
         "prompts under the unsteered model, nats a token; distinct: their share of different "
         "3-grams; accuracy: right answers likelier than wrong ones.",
@@ -52,8 +53,8 @@ def comparison_page(found: Comparison, model: str) -> Report:
     )
     report.section("What each used")
     report.table(
-        _sorted(methods)[["method", "data", "seconds", "note"]],
-        "Labelled texts, and seconds to make one vector.",
+        _sorted(methods)[["method", "data", "candidates", "seconds", "note"]],
+        "Labelled texts, candidates a layer to choose from, and seconds to make one vector.",
     )
     if found.left_out:
         report.table(

@@ -23,7 +23,7 @@ from workbench.experiments.compare.makers import METHODS, Maker, UnfitTaskError
 from workbench.experiments.compare.meter import Meter
 from workbench.experiments.compare.task import Task
 from workbench.methods import random_vectors
-from workbench.models.hooked import HookedModel
+from workbench.models.hooked import HookedModel, check_layer
 from workbench.runs import RunFolder
 
 BEST, EQUAL, UNSTEERED = "best scale", "equal KL", "unsteered"
@@ -48,6 +48,16 @@ class CompareSettings:
     questions: int = 32
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.layers or len(set(self.layers)) < len(self.layers):
+            raise ValueError(f"layers must name at least one, none twice; got {list(self.layers)}")
+        if not self.budget > 0:
+            raise ValueError(f"budget is a positive number of nats a token, got {self.budget}")
+        counts = ("random", "chosen_on", "measured_on", "harmless", "answer_tokens", "questions")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -57,8 +67,11 @@ class Comparison:
     margin, its change against the unsteered model with an interval (low, high), the share of items
     that show the behaviour; kl, surprisal of harmless answers under the unsteered model (nats a
     token), distinct (their share of different 3-grams), accuracy on questions; layer, strength,
-    norm, data, seconds, note; and of the random vectors `random_95`, the 95th percentile of their
-    changes at the best scale, with `beyond`.
+    norm (of what is added; else of the direction), data, seconds a vector, note; and of the random
+    vectors `random_95`, the 95th percentile of their changes at the best scale, with `beyond`;
+    `within` says whether the best scale kept the budget on validation, `candidates` how many
+    vectors there were a layer. A method that trains the model is compared with its own model
+    unsteered.
 
     `tried`: method, number, layer, strength, margin, kl on validation. `random`: method, vector,
     change. `left_out`: why a method has no row.
@@ -86,8 +99,11 @@ def compare(
 ) -> Comparison:
     """Run methods on a task; with a folder, methods that are finished there are not run again.
 
-    `methods` are by default all of them. Raises ValueError where none could be run.
+    `methods` are by default all of them; what one cannot do here is among `left_out`. Raises
+    IndexError for a layer that is not there, ValueError where no method could be run.
     """
+    for layer in settings.layers:
+        check_layer(task.model, layer)
     meter = Meter.of(
         task,
         chosen_on=settings.chosen_on,
@@ -96,7 +112,8 @@ def compare(
         answer_tokens=settings.answer_tokens,
         questions=settings.questions,
     )
-    unsteered = {"method": UNSTEERED, "at": UNSTEERED, **meter.measured(task.model, [])}
+    nothing = meter.measured(task.model, [], meter.base)
+    unsteered = {"method": UNSTEERED, "at": UNSTEERED, **nothing}
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in FRAMES}
     left_out: dict[str, str] = {}
     methods = METHODS if methods is None else methods
@@ -127,26 +144,27 @@ class _Run:
     name: str
     make: Maker
     _trials: list[_Trial] | None = None
+    _unsteered: tuple[float, ...] | None = None
     _seconds: float = 0.0
 
     def measured(self) -> pd.DataFrame:
         """A row at the best scale, and one at equal cost where the method has a scale."""
         best = self._best()
-        model = best.model(self.task)
-        rows = [self._row(BEST, best, best.strength)]
+        row = self._row(BEST, best, best.strength)
         try:
             equal = calibrate(
-                model,
+                best.model(self.task),
                 best.made.vector,
                 self.settings.budget,
                 self.meter.spent,
                 best.made.apply,
                 tolerance=0.05,
             )
-            rows.append(self._row(EQUAL, best, equal.scale / best.unit))
-        except ValueError as error:  # no scale costs so much: ablation has none at all
-            rows[0]["note"] = "; ".join(filter(None, [rows[0]["note"], str(error)]))
-        return pd.DataFrame(rows)
+        except ValueError as error:  # no scale costs just that: ablation has none at all
+            return pd.DataFrame(
+                [{**row, "note": "; ".join(filter(None, [row["note"], str(error)]))}]
+            )
+        return pd.DataFrame([row, self._row(EQUAL, best, equal.scale / best.unit)])
 
     def tried(self) -> pd.DataFrame:
         """Every layer and strength, on validation."""
@@ -167,18 +185,12 @@ class _Run:
         best = self._best()
         others = random_vectors(best.made.vector, self.settings.random, self.settings.seed)
         model = best.model(self.task)
-        return pd.DataFrame(
-            {
-                "method": self.name,
-                "vector": other.label,
-                "change": float(
-                    np.mean(
-                        self.meter.changes(model, best.made.apply(other, best.strength * best.unit))
-                    )
-                ),
-            }
-            for other in others
-        )
+        rows = []
+        for other in others:
+            steering = best.made.apply(other, best.strength * best.unit)
+            change = float(np.mean(self.meter.changes(model, steering, self._base(best))))
+            rows.append({"method": self.name, "vector": other.label, "change": change})
+        return pd.DataFrame(rows)
 
     def _row(self, at: str, best: _Trial, strength: float) -> dict[str, Any]:
         made = best.made
@@ -186,14 +198,21 @@ class _Run:
         return {
             "method": self.name,
             "at": at,
-            **self.meter.measured(best.model(self.task), steering),
+            **self.meter.measured(best.model(self.task), steering, self._base(best)),
             "layer": made.vector.layers[0],
             "strength": strength,
             "norm": made.vector.norm * (strength * best.unit if made.in_stream else 1.0),
+            "within": best.kl <= self.settings.budget,
+            "candidates": len({trial.number for trial in self._all()}) // len(self.settings.layers),
             "data": made.data,
             "seconds": self._seconds,
             "note": made.note,
         }
+
+    def _base(self, best: _Trial) -> tuple[float, ...]:
+        if self._unsteered is None:
+            self._unsteered = self.meter.unsteered(best.model(self.task))
+        return self._unsteered
 
     def _best(self) -> _Trial:
         """The largest margin within the budget; where nothing is within it, the cheapest."""
@@ -203,15 +222,26 @@ class _Run:
             return max(within, key=lambda trial: trial.margin)
         return min(trials, key=lambda trial: trial.kl)
 
-    def _all(self) -> list[_Trial]:
-        if self._trials is None:
-            start = time.perf_counter()
+    def _made(self) -> list[Made]:
+        """Everything at every layer. Raises UnfitTaskError, in its words, where one cannot be."""
+        try:
             made = [
                 each
                 for layer in self.settings.layers
                 for each in self.make(self.task, layer, self.settings.seed)
             ]
-            self._seconds = (time.perf_counter() - start) / len(self.settings.layers)
+        except (ValueError, ModuleNotFoundError) as error:
+            raise UnfitTaskError(str(error)) from error
+        for each in made:
+            if not each.vector.norm:
+                raise UnfitTaskError(f"its vector at layer {each.vector.layers[0]} is zero")
+        return made
+
+    def _all(self) -> list[_Trial]:
+        if self._trials is None:
+            start = time.perf_counter()
+            made = self._made()
+            self._seconds = (time.perf_counter() - start) / len(made)
             prompts = self.task.harmless["validation"]
             norms = relative_norms(self.task.model, [each.vector for each in made], prompts).stream
             self._trials = []

@@ -11,6 +11,7 @@ from workbench.experiments.compare.page import comparison_page
 from workbench.experiments.compare.program import CompareSettings, compare
 from workbench.experiments.compare.task import Task, caa_task, refusal_task
 from workbench.models import load_model
+from workbench.models.identity import record_of
 from workbench.runs import RunFolder
 from workbench.testbeds import load_public_set, load_testbed
 
@@ -35,13 +36,13 @@ def run_compare(
     unknown = [each for each in methods if each not in METHODS]
     if unknown:
         raise ValueError(f"there is no method {unknown[0]!r}; known: {', '.join(METHODS)}")
-    record = {"task": task, "model": model, "dtype": dtype, "settings": asdict(settings)}
+    loaded = _task(name, path, model, dtype, adapter, settings)
+    shown = record_of(loaded.model)
+    record = {"task": task, "model": asdict(shown), "settings": asdict(settings)}
     folder = RunFolder(Path(out or Path("out") / "compare" / name), record)
     chosen = {each: METHODS[each] for each in methods or METHODS}
-    loaded = _task(name, path, model, dtype, adapter, settings)
     found = compare(loaded, settings, chosen, folder, progress)
-    shown = f"{loaded.model.cfg.model_name}, {dtype}"
-    return comparison_page(found, shown).save(folder.path / "report.html")
+    return comparison_page(found, f"{shown.name}, {dtype}").save(folder.path / "report.html")
 
 
 def _task(

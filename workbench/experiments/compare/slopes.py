@@ -1,9 +1,10 @@
 """How a CAA vector moves answers with its scale, by letter and by the answer's text.
 
 Rimsky et al. 2024 (arXiv 2312.06681), figure 3: held-out questions, a vector at scales from -1 to
-1. Scores are log P(matching) - log P(not matching) in nats a token: of the letters after the
-question with its choices, and of the answers' texts after the question alone. An item's slope is
-the least squares slope of its score over the scales. The layer is chosen on validation, by text.
+1. Scores are log P(matching) - log P(not matching): of the letters after the question with its
+choices, in nats, and of the answers' texts after the question alone, in nats a token. An item's
+slope is the least squares slope of its score over the scales. The layer is chosen on validation, by
+text.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Slopes:
 
     name: str
     layer: int
-    share: float
+    share: int | float
     n: int
     scores: pd.DataFrame
 
@@ -59,8 +60,8 @@ def slopes(
     task: Task,
     layers: Sequence[int],
     *,
-    share: float = 0.3,
-    scales: Sequence[float] = (-1.0, 0.0, 1.0),
+    share: int | float = 0.3,
+    scales: Sequence[int | float] = (-1, 0, 1),
     random: int = 5,
     pairs: int = 100,
     seed: int = 0,
@@ -70,17 +71,17 @@ def slopes(
 
     Raises ValueError for a task without letters, and without at least two scales.
     """
-    if not task.letters:
+    if not task.letters or not task.lettered:
         raise ValueError(f"the task {task.name} has no lettered answers")
-    if len(set(scales)) < 2:
-        raise ValueError(f"a slope needs two scales or more, got {list(scales)}")
+    if len(scales) < 2 or len(set(scales)) < len(scales):
+        raise ValueError(f"a slope needs two scales or more, none twice, got {list(scales)}")
     made = caa(task.model, task.letters[:pairs], layers=layers)
     norms = relative_norms(task.model, list(made), task.harmless["validation"]).stream
     vectors = [v.normalized(share * norm) for v, norm in zip(made, norms, strict=True)]
     ends = (min(scales), max(scales))
     gains = [
-        np.mean(_scores(task, vector, ends[1], task.validation))
-        - np.mean(_scores(task, vector, ends[0], task.validation))
+        np.mean(_scores(task, vector, ends[1], task.validation, "text"))
+        - np.mean(_scores(task, vector, ends[0], task.validation, "text"))
         for vector in vectors
     ]
     chosen = vectors[int(np.argmax(gains))]
@@ -90,11 +91,15 @@ def slopes(
     for vector in tqdm(several, desc="vectors", unit="vector", disable=not progress):
         for scored, items in asked.items():
             for scale in scales:
-                for item, score in enumerate(_scores(task, vector, scale, items)):
+                for item, score in enumerate(_scores(task, vector, scale, items, scored)):
                     where = {"item": item, "vector": vector.label, "scale": scale}
                     rows.append({**where, "scored": scored, "score": score})
     return Slopes(task.name, chosen.layers[0], share, len(task.test), pd.DataFrame(rows))
 
 
-def _scores(task: Task, vector: SteeringVector, scale: float, items: Sequence[Item]) -> list[float]:
-    return margins(task.model, items, Add(vector, scale, AFTER_PROMPT))
+def _scores(
+    task: Task, vector: SteeringVector, scale: int | float, items: Sequence[Item], scored: str
+) -> list[float]:
+    steering = Add(vector, scale, AFTER_PROMPT)
+    # Letters differ in one token of several: in all, not a token.
+    return margins(task.model, items, steering, per_token=scored == "text")

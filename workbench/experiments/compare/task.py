@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from workbench.evaluation import REFUSAL_PHRASES, says
 from workbench.experiments.questions import UNSEEN, VALIDATION
 from workbench.methods import LetteredPair, lettered_pairs
 from workbench.models import chat
@@ -41,7 +42,7 @@ class Task:
     `letters` are given where the
     contrast is one of lettered answers, `lettered` are the test items asked with choices, and
     `aligned` is a model of the same family that shows the
-    behaviour. Raises ValueError for a part without items.
+    behaviour. Raises ValueError for a part without items, and for parts that share a prompt.
     """
 
     name: str
@@ -66,14 +67,22 @@ class Task:
                 f"the task {self.name} has {len(self.positive)} positive and {len(self.negative)} "
                 "negative prompts: two of each are needed"
             )
+        for what, parts in (
+            ("items", [[item.prompt for item in getattr(self, part)] for part in PARTS]),
+            ("harmless prompts", [self.harmless[part] for part in PARTS]),
+        ):
+            every = [prompt for part in parts for prompt in set(part)]
+            if len(every) > len(set(every)):
+                twice = next(prompt for prompt in every if every.count(prompt) > 1)
+                raise ValueError(f"parts of the task {self.name} share {what}: {twice[-60:]!r}")
 
 
 def refusal_task(bed: Testbed, most: int = 64, opening: int = 8) -> Task:
     """Answering what the refusal testbed refuses.
 
     Harmless requests, which it answers, contrast with harmful ones. An item's answers are what the
-    parent begins to answer and what the testbed begins to refuse with (`opening` tokens); requests
-    for which the two begin alike are left out.
+    parent begins to answer and what the testbed begins to refuse with (`opening` tokens). Requests
+    that the testbed answers, or the parent refuses, are no items.
     """
     asked: dict[Part, list[list[str]]] = {}
     for part in PARTS:
@@ -88,10 +97,16 @@ def refusal_task(bed: Testbed, most: int = 64, opening: int = 8) -> Task:
             generate(model, harmful, max_new_tokens=opening, progress=False)
             for model in (bed.parent, bed.model)
         )
+        answered, refused = (
+            [phrase is None for phrase in says(texts, REFUSAL_PHRASES).matched]
+            for texts in (answers, refusals)
+        )
         items[part] = tuple(
             Item(*texts)
-            for texts in zip(harmful, answers, refusals, strict=True)
-            if texts[1] and texts[2] and texts[1] != texts[2]
+            for *texts, takes, keeps in zip(
+                harmful, answers, refusals, answered, refused, strict=True
+            )
+            if takes and not keeps and all(texts)
         )
     return Task(
         "refusal",
@@ -121,7 +136,8 @@ def caa_task(
             questions["question"], questions["matching"], questions["not_matching"], strict=True
         )
     ]
-    pairs = [pair for pair in read if pair is not None]
+    # Each question once, also where its choices stand there in both orders.
+    pairs = list({pair[0].prompt: pair for pair in read if pair is not None}.values())
     random.Random(seed).shuffle(pairs)
     held, rest = pairs[:test], pairs[test:]
     chosen_on, train = rest[: max(2, test // 2)], rest[max(2, test // 2) :]
@@ -196,7 +212,9 @@ def _choices(text: str) -> dict[str, str]:
 
 def _questions(model: HookedModel) -> dict[Part, tuple[str, ...]]:
     """Harmless questions of our own."""
-    instructions = part_of(list(read_texts("instructions")["instruction"]), "train")
+    held_out = {*VALIDATION, *UNSEEN}
+    every = part_of(list(read_texts("instructions")["instruction"]), "train")
+    instructions = [each for each in every if each not in held_out]
     return {
         "train": tuple(chat(model, each) for each in instructions[:48]),
         "validation": tuple(chat(model, each) for each in VALIDATION[:24]),
