@@ -108,3 +108,34 @@ def test_a_small_share_of_each_recipe_trains_and_loads(name, tmp_path):
     assert bed.card.training["steps"] >= 1
     assert bed.card.rank <= 8
     assert sum(f.stat().st_size for f in (tmp_path / name).iterdir()) < 5_000_000
+
+
+# ---- Vectors in files ----
+
+
+@pytest.fixture
+def ones(tmp_path):
+    """A vector file of layer 1."""
+    return wb.SteeringVector(torch.ones(8), 1, label="ones").save(tmp_path / "v.safetensors")
+
+
+def test_vectors_are_listed_shown_and_converted(ones, tmp_path):
+    def ran(*args):
+        made = runner.invoke(app, ["vectors", *map(str, args)])
+        assert made.exit_code == 0, made.output
+        return made.output
+
+    assert "ones" in ran("list", ones)
+    assert '"method": "by hand"' in ran("show", ones)
+    other = tmp_path / "v.layers.pt"
+    said = ran("convert", ones, other)
+    assert f"1 vector to {other}" in said.replace("\n", "")
+    assert "Labels and provenance are lost" in said
+    assert "v, block 0" in ran("list", other)
+
+
+def test_what_a_format_cannot_hold_is_an_error_in_words(ones, tmp_path):
+    failed = runner.invoke(app, ["vectors", "convert", str(ones), str(tmp_path / "v.gguf")])
+    assert failed.exit_code == 1
+    assert "error: llama.cpp counts directions from 1" in failed.output
+    assert not (tmp_path / "v.gguf").exists()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workbench.experiments.vectors_report import MOST_LENSES, read_vectors, vectors_report
+from workbench.experiments.vectors_report import MOST_LENSES, read_all, vectors_report
 from workbench.methods import random_vectors
 from workbench.steering import SteeringVector, VectorSet
 
@@ -17,12 +17,12 @@ def test_files_and_folders_are_joined_in_order(tiny, tmp_path):
     made = vectors(tiny, 3)
     made.save(tmp_path / "set")
     unnamed = SteeringVector(torch.ones(tiny.cfg.d_model), 2).save(tmp_path / "alone.safetensors")
-    found = read_vectors([unnamed, tmp_path / "set"])
+    found = read_all([unnamed, tmp_path / "set"])
     assert [vector.label for vector in found] == ["alone", "<b>0", "<b>1", "<b>2"]
     with pytest.raises(FileNotFoundError):
-        read_vectors([tmp_path / "missing.safetensors"])
+        read_all([tmp_path / "missing.safetensors"])
     with pytest.raises(ValueError, match="no vectors to report"):
-        read_vectors([])
+        read_all([])
 
 
 def test_the_page_has_geometry_and_with_the_model_lenses(tiny):

@@ -6,6 +6,7 @@ import typer
 
 from workbench.cli import steering, studies
 from workbench.cli.testbeds import testbeds
+from workbench.cli.vectors import vectors
 
 app = typer.Typer(
     help="Make, apply, measure and look at steering vectors.",
@@ -26,3 +27,4 @@ for _command in (
 ):
     app.command()(_command)
 app.add_typer(testbeds, name="testbed")
+app.add_typer(vectors, name="vectors")

@@ -130,11 +130,11 @@ def report(
     dtype: DtypeOption = "float32",
 ) -> None:
     """Write a page about vectors: what they are, how they lie, what they promote."""
-    from workbench.experiments.vectors_report import read_vectors, vectors_report
+    from workbench.experiments.vectors_report import read_all, vectors_report
     from workbench.models import load_model
 
     with errors_in_words():
-        held = read_vectors(vectors)
+        held = read_all(vectors)
         hooked = None if model is None else load_model(model, dtype=dtype)
         typer.echo(f"The page: {vectors_report(held, hooked).save(out)}")
 

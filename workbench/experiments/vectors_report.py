@@ -10,22 +10,17 @@ from workbench.analysis import cosine_geometry, spectrum, vector_lens
 from workbench.figures import Report, draw_cosine_geometry, draw_spectrum, draw_vector_lens
 from workbench.models.hooked import HookedModel
 from workbench.steering import SteeringVector, VectorSet
+from workbench.steering.formats import read_vectors
 
 MOST_LENSES = 12
 
 
-def read_vectors(paths: Iterable[str | Path]) -> VectorSet:
-    """The vectors of files and folders, in the order given.
+def read_all(paths: Iterable[str | Path]) -> VectorSet:
+    """The vectors of files and folders of any format, in the order given.
 
     Raises FileNotFoundError for what is not there, and ValueError for what holds no vectors.
     """
-    found: list[SteeringVector] = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found += VectorSet.load(path)
-        else:
-            vector = SteeringVector.load(path)
-            found.append(vector if vector.label else vector.labelled(path.stem))
+    found = [vector for path in paths for vector in read_vectors(path)]
     if not found:
         raise ValueError("there are no vectors to report on")
     return VectorSet(found)

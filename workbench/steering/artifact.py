@@ -5,6 +5,7 @@ A file is safetensors with text in its metadata: written whole or not at all, ne
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,8 @@ from workbench.files import written_whole
 from workbench.models.hooked import HookedModel, d_model, n_layers
 from workbench.models.identity import record_of
 from workbench.steering.provenance import Provenance
+
+DIGEST = "sha256"
 
 
 @runtime_checkable
@@ -132,9 +135,21 @@ def write_tensors(
         save_file(
             {name: tensor.contiguous() for name, tensor in tensors.items()},
             part,
-            metadata={"schema": schema, **record},
+            metadata={"schema": schema, **record, DIGEST: digest(tensors, record)},
         )
     return Path(path)
+
+
+def digest(tensors: Mapping[str, Tensor], record: Mapping[str, str]) -> str:
+    """A SHA-256 of tensors and texts by their names: a flipped bit on a disk is seen."""
+    found = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        held = tensor.detach().cpu().contiguous()
+        found.update(f"{name} {held.dtype} {tuple(held.shape)}\n".encode())
+        found.update(held.flatten().view(torch.uint8).numpy().tobytes())
+    for name, text in sorted(record.items()):
+        found.update(f"{name} {text}\n".encode())
+    return found.hexdigest()
 
 
 def read_tensors(
@@ -142,7 +157,8 @@ def read_tensors(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The tensors and the metadata that `write_tensors` wrote; nothing is ever executed.
 
-    Raises FileNotFoundError, and ValueError for a file that is cut short or of another schema.
+    Raises FileNotFoundError, and ValueError for a file that is cut short or of another schema, or
+    whose contents are not those that were written.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no {what} file at {path}")
@@ -162,6 +178,10 @@ def read_tensors(
             f"{path} is no {what} file of schema {schema!r}: it says {record.get('schema')!r} and "
             f"holds {shown}"
         )
+    written = record.pop(DIGEST, None)  # files of the first versions have none
+    told = {name: text for name, text in record.items() if name != "schema"}
+    if written is not None and written != digest(tensors, told):
+        raise ValueError(f"{path} is damaged: it is not what was written; save it again")
     return tensors, record
 
 
