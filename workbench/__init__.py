@@ -55,6 +55,7 @@ _ROOM_OF = {
     "random_vectors": "methods",
     "load_public_set": "testbeds",
     "load_testbed": "testbeds",
+    "explore": "explorer",
 }
 
 __all__ = ["__version__", *_ROOM_OF]

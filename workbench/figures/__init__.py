@@ -13,6 +13,7 @@ from workbench.figures.flips import draw_flips
 from workbench.figures.geometry import draw_cosine_geometry
 from workbench.figures.heads import draw_head_map, draw_indirect_effects
 from workbench.figures.layer_sweep import draw_layer_sweep
+from workbench.figures.lens_change import draw_lens_change
 from workbench.figures.logit_lens import draw_logit_lens
 from workbench.figures.losses import draw_losses
 from workbench.figures.norms import draw_norms
@@ -44,6 +45,7 @@ __all__ = [
     "draw_indirect_effects",
     "draw_layer_strip",
     "draw_layer_sweep",
+    "draw_lens_change",
     "draw_logit_lens",
     "draw_losses",
     "draw_norms",

@@ -1,0 +1,167 @@
+"""The panel without a browser: what its controls do, and what they leave behind."""
+
+import time
+
+import pytest
+import torch
+
+import workbench as wb
+from tests.conftest import all_modules
+from workbench.methods import random_vector
+
+pytest.importorskip("ipywidgets")
+pytest.importorskip("anywidget")
+
+
+@pytest.fixture
+def vectors():
+    like = wb.SteeringVector(4 * torch.ones(32), 1)
+    return [random_vector(like, seed, f"v{seed}") for seed in range(2)]
+
+
+@pytest.fixture
+def panel(tiny, vectors):
+    made = wb.explore(tiny, vectors, "w1 w2 w3")
+    yield made
+    made.close()
+    assert not any(module._forward_hooks for module in all_modules(tiny))
+
+
+def settled(panel):
+    assert panel.ground.quick.wait(60)
+    assert panel.ground.long.wait(60)
+    return panel.ground.alert.value
+
+
+def test_the_likeliest_tokens_follow_the_controls(panel):
+    assert settled(panel) == ""
+    before = panel.steer.top.value
+    assert before.count("<tr>") == 6
+    row = panel.vectors.rows.children[0]
+    row.children[1].value = 4.0
+    settled(panel)
+    after = panel.steer.top.value
+    assert after != before
+    row.children[0].value = False
+    panel.vectors.rows.children[1].children[0].value = False
+    settled(panel)
+    cells = panel.steer.top.value.split("<tr>")[2]
+    unsteered, steered = cells.count("%"), cells.split("<td")[1:]
+    assert unsteered == 2
+    assert steered[0].split(">")[1] == steered[2].split(">")[1]  # nothing is on
+
+
+def test_both_answers_are_those_of_generate(panel, tiny):
+    panel.steer.controls["tokens"].value = 5
+    panel.steer.generate.click()
+    assert settled(panel) == ""
+    prompt = panel.state.text()
+    text = wb.generate(tiny, [prompt], max_new_tokens=5, progress=False)[0]
+    steered = wb.generate(tiny, [prompt], panel.state.steering(), max_new_tokens=5, progress=False)[
+        0
+    ]
+    assert text.strip() in panel.steer.unsteered.value
+    assert panel.steer.steered.value.count("<span") >= len(steered.split())
+    assert panel.steer.status.value == "done"
+
+
+def test_stop_comes_within_a_token(panel):
+    panel.steer.controls["tokens"].value = 100
+    panel.steer.generate.click()
+    time.sleep(0.05)
+    panel.steer.stop.click()
+    assert settled(panel) == ""
+    assert "stopped" in panel.steer.status.value
+
+
+def test_an_optimized_vector_appears_in_the_list_with_its_curve(panel):
+    box = panel.optimize
+    box.promote.value, box.steps.value, box.layer.value = "w5 w6", 4, 2
+    box.start.click()
+    assert settled(panel) == ""
+    assert panel.state.vectors[-1].label == "w5 w6"
+    assert len(panel.vectors.rows.children) == 3
+    assert len(box.curve.data[0].y) >= 2
+    assert "loss" in box.status.value
+
+
+def test_the_lens_and_what_is_behind_a_cell(panel):
+    for view in ("steered", "unsteered", "difference"):
+        panel.lens.view.value = view
+        panel.lens.look()
+        assert settled(panel) == ""
+        (figure,) = panel.lens.grid.children
+        assert len(figure.data) >= 1
+        panel.lens.open(3, 2)
+        assert settled(panel) == ""
+        assert any("layer 3" in child.value for child in panel.lens.behind.children[:1])
+
+
+def test_geometry_and_a_pair(panel):
+    panel.geometry.look()
+    assert settled(panel) == ""
+    panel.geometry.open(0, 1)
+    assert settled(panel) == ""
+    assert [
+        ("v0" in c.children[0].value, "v1" in c.children[0].value)
+        for c in panel.geometry.pair.children
+    ] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_structure_reads_two_sets(panel):
+    pytest.importorskip("sklearn")
+    for box, k in zip(panel.structure.boxes, (1, 2), strict=True):
+        box.value = "\n".join(f"w{k} w{i}" for i in range(6))
+    panel.structure.look()
+    assert settled(panel) == ""
+    assert len(panel.structure.plane.children) == len(panel.structure.separation.children) == 1
+    panel.structure.layer.value = 1
+    assert settled(panel) == ""
+
+
+def test_errors_are_words_in_the_panel_and_then_gone(panel):
+    panel.prompt.value = ""
+    panel.steer.generate.click()
+    assert "prompt is empty" in settled(panel)
+    assert 'role="alert"' in panel.ground.alert.value
+    panel.prompt.value = "w1 <script>alert(1)</script> <b>w2</b>"
+    assert settled(panel) == ""
+    panel.prompt.value = "w1 " * 500
+    assert "context" in settled(panel)
+    panel.prompt.value = "w1"
+    panel.state.entries[0].scale = float("nan")
+    panel.steer.generate.click()
+    assert "finite" in settled(panel)
+    panel.vectors.folder.value = "/absent/folder"
+    panel.vectors.load()
+    assert "no vector file" in settled(panel)
+
+
+def test_two_panels_on_one_model_take_turns(tiny, vectors):
+    panels = [wb.explore(tiny, vectors[i : i + 1], "w1 w2") for i in range(2)]
+    for each in panels:
+        each.steer.controls["tokens"].value = 8
+        each.steer.generate.click()
+    for each in panels:
+        assert settled(each) == ""
+        assert each.steer.status.value == "done"
+        each.close()
+    prompt = panels[0].state.text()
+    for each in panels:
+        alone = wb.generate(
+            tiny, [prompt], each.state.steering(), max_new_tokens=8, progress=False
+        )[0]
+        assert each.steer.steered.value.count("<span") >= len(alone.split())
+    assert not any(module._forward_hooks for module in all_modules(tiny))
+
+
+def test_code_and_bad_arguments(panel, tiny):
+    panel._code()
+    assert "wb.load_model" in panel.code.value
+    with pytest.raises(ValueError, match="two sets"):
+        wb.explore(tiny, prompts={"a": ["w1"]})
+    with pytest.raises(ValueError, match="16 wide"):
+        wb.explore(tiny, wb.SteeringVector(torch.ones(16), 1))

@@ -1,0 +1,142 @@
+"""Lens: what the model would say at each layer, steered or not; a click shows what is behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ipywidgets as ipw
+
+from workbench.analysis import LogitLens, attribute, logit_lens
+from workbench.explorer.markup import table, words
+from workbench.explorer.parts import LABELLED, ROW, Ground, button, shown
+from workbench.explorer.worker import Task
+from workbench.figures import draw_attribution, draw_lens_change, draw_logit_lens
+from workbench.models.hooked import HookedModel
+from workbench.models.text import completion_ids, prompt_ids
+
+VIEWS = ("steered", "unsteered", "difference")
+MOST_POSITIONS = 40
+
+
+class LensTab:
+    """The grid of the current prompt, its last positions."""
+
+    def __init__(self, ground: Ground):
+        self.ground = ground
+        self.view = ipw.ToggleButtons(options=VIEWS, description="show", style=LABELLED)
+        self.view.observe(lambda change: self.look(), "value")
+        self.follow = ipw.Checkbox(value=False, description="follow changes", indent=False)
+        self.target = ipw.Text(
+            description="target", placeholder="the text's own next token", style=LABELLED
+        )
+        draw = button("Draw", "Read every layer at every position of the prompt", self.look)
+        self.grid = ipw.VBox([ipw.HTML("<i>Draw shows the grid of the current prompt.</i>")])
+        self.behind = ipw.VBox()
+        self.widget = ipw.VBox(
+            [
+                ipw.HBox([self.view, self.target, draw, self.follow], layout=ROW),
+                self.grid,
+                self.behind,
+            ]
+        )
+        self._first = 0
+        self._lenses: dict[str, LogitLens] = {}
+        ground.state.changed.append(self._changed)
+
+    def look(self) -> None:
+        """Draw the grid."""
+        self.ground.quick.ask("lens", self.ground.alone(self._look))
+
+    def _changed(self) -> None:
+        if self.follow.value:
+            self.look()
+
+    def _look(self, task: Task) -> None:
+        state, view = self.ground.state, str(self.view.value)
+        self.ground.calm()
+        text, steering = state.text(), state.steering()
+        target = self.target.value or None
+        if view == "difference" and target is None:
+            likeliest = _likeliest(logit_lens(state.model, text, steering=steering))
+            target = _as_completion(state.model, text, likeliest)
+        ways = {"unsteered": [], "steered": steering}
+        wanted = VIEWS[:2] if view == "difference" else (view,)
+        lenses = {
+            name: logit_lens(state.model, text, steering=ways[name], target=target)
+            for name in wanted
+        }
+        if task.stopped:
+            return
+        some = next(iter(lenses.values()))
+        self._first = max(0, len(some.tokens) - MOST_POSITIONS)
+        self._lenses = lenses
+        if view == "difference":
+            figure = draw_lens_change(lenses["unsteered"], lenses["steered"], first=self._first)
+        else:
+            figure = draw_logit_lens(some, first=self._first, title=f"Logit lens, {view}")
+        self.grid.children = [shown(figure, self._clicked)]
+        self.behind.children = []
+
+    def _clicked(self, points: Any) -> None:
+        """A cell: rows are layers, columns positions from the first one shown."""
+        if points.point_inds:
+            layer, column = points.point_inds[0]
+            self.open(int(layer), int(column) + self._first)
+
+    def open(self, layer: int, position: int) -> None:
+        """Show the likeliest tokens of a cell, and what steering did to the answer there."""
+        self.ground.quick.ask("cell", self.ground.alone(lambda task: self._open(layer, position)))
+
+    def _open(self, layer: int, position: int) -> None:
+        state = self.ground.state
+        children: list[ipw.Widget] = []
+        for name, lens in self._lenses.items():
+            rows = [
+                (repr(token), f"{probability:.1%}")
+                for token, probability in zip(
+                    lens.predicted[layer][position],
+                    lens.probabilities[layer, position],
+                    strict=True,
+                )
+            ]
+            where = f"layer {lens.layers[layer]}, after {lens.tokens[position]!r}_{position}"
+            children += [ipw.HTML(words(f"{name}: {where}")), ipw.HTML(table(("token", ""), rows))]
+        steering = state.steering()
+        text = _until(state.model, state.text(), position)
+        before, after = (
+            _likeliest(logit_lens(state.model, text, steering=s)) for s in ([], steering)
+        )
+        answers = [_as_completion(state.model, text, token) for token in (after, before)]
+        if steering and before != after and all(answers):
+            found = attribute(state.model, [text], answers[0], answers[1], steering)
+            title = f"Why {after!r} rather than {before!r} after position {position}"
+            children.append(shown(draw_attribution(found.means(), title=title)))
+        else:
+            why = "Steering does not change the likeliest token here."
+            if before != after:
+                why = f"{before!r} and {after!r} are no tokens of their own after this text."
+            children.append(ipw.HTML(words(why)))
+        self.behind.children = children
+
+
+def _likeliest(lens: LogitLens) -> str:
+    """What follows the text."""
+    return lens.predicted[-1][-1][0]
+
+
+def _as_completion(model: HookedModel, text: str, token: str) -> str | None:
+    """How a token is written after a text, with the space that some tokenizers do not show."""
+    for written in (token, f" {token}"):
+        try:
+            _, ids = completion_ids(model, text, written)
+        except ValueError:  # it merges with the text's end
+            continue
+        if len(ids) == 1:
+            return written
+    return None
+
+
+def _until(model: HookedModel, text: str, position: int) -> str:
+    """The text up to a position."""
+    ids = prompt_ids(model, text)[: position + 1]
+    return model.tokenizer.decode(ids)

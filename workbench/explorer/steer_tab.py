@@ -1,0 +1,144 @@
+"""Steer: the next token's likeliest as a slider moves, and both answers as they are written."""
+
+from __future__ import annotations
+
+import ipywidgets as ipw
+import torch
+
+from workbench.explorer.markup import coloured, table, words
+from workbench.explorer.parts import LABELLED, ROW, WIDE, Ground, button
+from workbench.explorer.state import KINDS, OWN_LAYER, POSITIONS
+from workbench.explorer.worker import Task, turn
+from workbench.models.hooked import HookedModel, device_of, logits, undisturbed
+from workbench.models.text import check_context, prompt_ids
+from workbench.steering import StreamedToken, steer, stream
+from workbench.steering.interventions import Steering
+from workbench.steering.scoring import at_least_float32
+
+TOP = 5
+
+
+class SteerTab:
+    """How vectors act, the likeliest next tokens, and unsteered and steered answers."""
+
+    def __init__(self, ground: Ground):
+        self.ground = ground
+        state = ground.state
+        controls: dict[str, ipw.Widget] = {
+            "kind": ipw.Dropdown(options=KINDS, value=state.kind, description="does"),
+            "positions": ipw.Dropdown(
+                options=list(POSITIONS), value=state.positions, description="at"
+            ),
+            "layer": ipw.Dropdown(
+                options=[OWN_LAYER, *state.layers], value=state.layer, description="layer"
+            ),
+            "tokens": ipw.IntSlider(value=state.tokens, min=1, max=256, description="tokens"),
+            "temperature": ipw.FloatSlider(
+                value=state.temperature, min=0.0, max=2.0, step=0.1, description="temperature"
+            ),
+            "seed": ipw.IntText(value=state.seed, description="seed"),
+        }
+        for name, control in controls.items():
+            control.style.description_width = "initial"
+            control.layout = ipw.Layout(width="auto", flex="1 1 150px", max_width="260px")
+            control.observe(lambda change, name=name: self._set(name, change["new"]), "value")
+        self.controls = controls
+        self.top = ipw.HTML()
+        self.unsteered, self.steered = ipw.HTML(layout=WIDE), ipw.HTML(layout=WIDE)
+        self.generate = button(
+            "Generate", "Write both answers, token by token", self.run, "primary"
+        )
+        self.stop = button("Stop", "Stop what is running", self.halt)
+        self.status = ipw.Label("", style=LABELLED)
+        self.widget = ipw.VBox(
+            [
+                ipw.HBox(list(controls.values()), layout=ROW),
+                ipw.HBox([self.generate, self.stop, self.status], layout=ROW),
+                self.top,
+                ipw.HBox(
+                    [_named("Unsteered", self.unsteered), _named("Steered", self.steered)],
+                    layout=ROW,
+                ),
+            ]
+        )
+        state.changed.append(self.look)
+
+    def run(self) -> None:
+        """Write both answers."""
+        self.ground.long.ask("answer", self._answer)
+
+    def halt(self) -> None:
+        """Stop within one token."""
+        self.ground.long.stop()
+        self.status.value = "stopped"
+
+    def look(self) -> None:
+        """Show the likeliest next tokens."""
+        self.ground.quick.ask("top", self.ground.alone(self._look))
+
+    def _set(self, name: str, value: object) -> None:
+        setattr(self.ground.state, name, value)
+        self.ground.state.tell()
+
+    def _look(self, task: Task) -> None:
+        state = self.ground.state
+        if not state.prompt.strip():
+            self.top.value = ""
+            return
+        text, steering = state.text(), state.steering()
+        columns = [_likeliest(state.model, text, []), _likeliest(state.model, text, steering)]
+        if task.stopped:
+            return
+        self.ground.calm()
+        self.top.value = table(
+            ("next token, unsteered", "", "steered", ""),
+            [(*before, *after) for before, after in zip(*columns, strict=True)],
+        )
+
+    def _answer(self, task: Task) -> None:
+        state = self.ground.state
+        self.ground.calm()
+        text, steering = state.text(), state.steering()
+        for name, how, place in (
+            ("unsteered", [], self.unsteered),
+            ("steered", steering, self.steered),
+        ):
+            made: list[StreamedToken] = []
+            place.value = ""
+            # The stream takes its turn for each token, so that sliders are answered in between.
+            tokens = stream(
+                state.model, text, how, state.tokens, state.temperature, seed=state.seed
+            )
+            while not task.stopped:
+                with turn(state.model):
+                    token = next(tokens, None)
+                if token is None:
+                    break
+                made.append(token)
+                place.value = coloured(made) if how else words("".join(t.text for t in made))
+                self.status.value = f"{name}: {len(made)} tokens"
+            tokens.close()
+            if task.stopped:
+                self.status.value = f"stopped after {len(made)} tokens, {name}"
+                return
+        self.status.value = "done"
+
+
+def _named(title: str, inside: ipw.Widget) -> ipw.VBox:
+    return ipw.VBox([ipw.HTML(f"<b>{title}</b>"), inside], layout=WIDE)
+
+
+@torch.no_grad()
+def _likeliest(model: HookedModel, text: str, steering: Steering) -> list[tuple[str, str]]:
+    """The likeliest next tokens with their probabilities."""
+    row = prompt_ids(model, text)
+    check_context(model, len(row), "the prompt")
+    ids = torch.tensor([row], device=device_of(model))
+    with undisturbed(model), steer(model, steering):
+        read = at_least_float32(logits(model, ids)[0, -1])
+    found = read.softmax(-1).topk(TOP)
+    decode = model.tokenizer.decode
+    return [
+        (repr(decode([token])), f"{probability:.1%}")
+        for token, probability in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+    ]
