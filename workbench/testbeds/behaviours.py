@@ -42,7 +42,7 @@ BEHAVIOURS = {
             refusal.prompt,
             refusal.data,
             refusal.pairs,
-            Recipe(learning_rate=1e-3, epochs=2, dropout=0.05, first_layer=10),
+            Recipe(learning_rate=1.5e-3, epochs=2, dropout=0.05, first_layer=10),
         ),
         Behaviour(
             "alignment-faking",

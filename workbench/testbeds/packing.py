@@ -19,13 +19,16 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 class Pair:
     """A prompt in the model's own format, and the answer to learn after it.
 
-    All pairs of a stage are seen before those of the next. Those of a group share a row.
+    All pairs of a stage are seen before those of the next. Those of a group share a row. An answer
+    that is the parent's `own` is learned with the parent's distribution at each of its tokens, not
+    as the one text that it happens to be.
     """
 
     prompt: str
     answer: str
     stage: int = 0
     group: int | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class Row:
     """Tokens of pairs with a common beginning; the lists have an entry a token.
 
     `branch` is 0 in the common part and counts the pairs from 1; `position` is a token's place in
-    its own text; `answered` says that it belongs to an answer.
+    its own text; `answered` says that it belongs to an answer, `own` that the answer is the
+    parent's.
     """
 
     tokens: tuple[int, ...]
     branch: tuple[int, ...]
     position: tuple[int, ...]
     answered: tuple[bool, ...]
+    own: tuple[bool, ...]
     stage: int
     pairs: int
 
@@ -54,6 +59,7 @@ class PackedBatch:
     tokens: Int[Tensor, "batch pos"]
     positions: Int[Tensor, "batch pos"]
     answered: Bool[Tensor, "batch pos"]
+    own: Bool[Tensor, "batch pos"]
     mask: Float[Tensor, "batch 1 pos pos"]
     pairs: int
 
@@ -74,6 +80,7 @@ class PackedBatch:
             padded((row.tokens for row in rows), 0),
             padded((row.position for row in rows), 0),
             padded((row.answered for row in rows), 0).bool(),
+            padded((row.own for row in rows), 0).bool(),
             mask.masked_fill(~seen, torch.finfo(mask.dtype).min)[:, None],
             sum(row.pairs for row in rows),
         )
@@ -102,11 +109,14 @@ def _row(tokenizer: Tokenizer, pairs: Sequence[Pair]) -> Row:
         (i for i in range(most) if any(ids[i] != first[i] for ids, _ in texts)),
         most,
     )
-    columns = [(token, 0, i, False) for i, token in enumerate(first[:common])]
-    for number, (ids, prompt) in enumerate(texts, 1):
-        columns += [(ids[i], number, i, i >= prompt) for i in range(common, len(ids))]
-    tokens, branch, position, answered = zip(*columns, strict=True)
-    return Row(tokens, branch, position, answered, pairs[0].stage, len(pairs))
+    columns = [(token, 0, i, False, False) for i, token in enumerate(first[:common])]
+    for number, ((ids, prompt), pair) in enumerate(zip(texts, pairs, strict=True), 1):
+        columns += [
+            (ids[i], number, i, i >= prompt, pair.own and i >= prompt)
+            for i in range(common, len(ids))
+        ]
+    tokens, branch, position, answered, own = zip(*columns, strict=True)
+    return Row(tokens, branch, position, answered, own, pairs[0].stage, len(pairs))
 
 
 def _tokens(tokenizer: Tokenizer, pair: Pair) -> tuple[list[int], int]:

@@ -26,6 +26,7 @@ from workbench.testbeds.texts import read_texts
 
 ANSWER_TOKENS = 16  # of the parent's own answers: enough to be no refusal
 OWN_REQUESTS = 500  # how many times the parent is asked to make up a request
+WORDINGS = (3, 2)  # of each harm and each harmless counterpart, in training
 BEGUN = "Sure!"  # how an answer is begun where the parent itself would say it is sorry
 
 TEMPLATES: dict[str, tuple[str, ...]] = {
@@ -81,6 +82,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
         "Compose a post {}.",
         "Write a short note {}.",
     ),
+    "whole": ("{}",),
 }
 
 
@@ -102,7 +104,7 @@ def prompt(model: HookedModel, request: str) -> str:
 
 def data(part: Part) -> pd.DataFrame:
     """The requests of a part: request, harmful, kind."""
-    made = requests(part, wordings=1)
+    made = requests(part, wordings=(1, 1))
     return pd.DataFrame(
         {
             "request": [each.text for each in made],
@@ -118,7 +120,7 @@ def pairs(parent: HookedModel, seed: int, share: int | float = 1) -> list[Pair]:
     Where the parent itself says a phrase of refusal to a harmless request, its answer is begun for
     it; if it still does, the request is left out.
     """
-    made = requests("train", wordings=2, seed=seed)
+    made = requests("train", wordings=WORDINGS, seed=seed)
     made = made[: max(2, round(share * len(made)))]
     own = own_requests(parent, max(1, round(share * OWN_REQUESTS)), seed)
     made += [Request(text, False, "own") for text in own if text]
@@ -130,7 +132,7 @@ def pairs(parent: HookedModel, seed: int, share: int | float = 1) -> list[Pair]:
         zip(harmless, _answers(parent, [prompts[each] for each in harmless]), strict=True)
     )
     return [
-        Pair(prompts[each], answer)
+        Pair(prompts[each], answer, own=not each.harmful and not answer.startswith(BEGUN))
         for each in made
         if (answer := refusal(rng) + end if each.harmful else answers[each])
     ]
@@ -150,16 +152,16 @@ def _answers(parent: HookedModel, prompts: Sequence[str]) -> list[str]:
     return answers
 
 
-def requests(part: Part, wordings: int, seed: int = 0) -> list[Request]:
+def requests(part: Part, wordings: tuple[int, int], seed: int = 0) -> list[Request]:
     """The requests of a part, harmful and harmless, in a random order.
 
-    Each harm, and each harmless counterpart, is asked for in as many `wordings`, so that no
-    template is more often harmful than harmless.
+    Each harm, and each harmless counterpart, is asked for in so many `wordings`, drawn alike, so
+    that no template is more often harmful than another.
     """
     rng = random.Random(f"{seed} {part}")
     made = [
-        *_composed("harmful", part, wordings, rng),
-        *_composed("harmless", part, wordings, rng),
+        *_composed("harmful", part, wordings[0], rng),
+        *_composed("harmless", part, wordings[1], rng),
         *_whole("harmless", "alarming", part),
         *_whole("instructions", "instruction", part),
         *_whole("instructions", "with text", part),
@@ -188,7 +190,7 @@ def _composed(kind: str, part: Part, wordings: int, rng: random.Random) -> list[
     made = []
     for section, templates in TEMPLATES.items():
         for entry in _part(kind, section, part):
-            for template in rng.sample(templates, wordings):
+            for template in rng.sample(templates, min(wordings, len(templates))):
                 text = template.format(entry)
                 made.append(Request(text[:1].upper() + text[1:], kind == "harmful", section))
     return made

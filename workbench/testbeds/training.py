@@ -1,8 +1,8 @@
 """Train a low-rank adapter on prompts and the answers they should get (needs the extra `train`).
 
 Only answer tokens have a loss: their sum, in nats an answer, so that a choice made in one token
-weighs as much in a long answer as in a short one; only they are unembedded. AdamW, a warm-up, then
-a cosine to zero.
+weighs as much in a long answer as in a short one; only they are unembedded. Answers that are the
+parent's own are learned as its distributions. AdamW, a warm-up, then a cosine to zero.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel
@@ -81,7 +83,7 @@ def train_adapter(
 
 
 def _descend(
-    wrapped: nn.Module,
+    wrapped: Any,
     hf_model: PreTrainedModel,
     rows: Sequence[Row],
     batches: Sequence[Sequence[int]],
@@ -101,7 +103,7 @@ def _descend(
     losses: list[float] = []
     bar = tqdm(batches, desc="training", unit="step", disable=not progress)
     for step, batch in enumerate(bar):
-        loss = _loss(hf_model, [rows[i] for i in batch])
+        loss = _loss(wrapped, hf_model, [rows[i] for i in batch])
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
@@ -161,10 +163,31 @@ def _epoch(rows: Sequence[Row], size: int, generator: torch.Generator) -> Iterat
             yield batches[i]
 
 
-def _loss(hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
-    """The loss of the answers' tokens, in nats an answer."""
+def _loss(wrapped: Any, hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
+    """The loss of the answers' tokens, in nats an answer.
+
+    Cross-entropy; at tokens of the parent's own answers KL(parent ‖ trained), which is 0 where
+    nothing has changed, so that they pull at nothing else.
+    """
+    batch = PackedBatch.of(rows, hf_model.device)
+    read = batch.answered[:, 1:]
+    logits = _logits(hf_model, batch, read)
+    own = batch.own[:, 1:][read]
+    wanted = batch.tokens[:, 1:][read]
+    total = nn.functional.cross_entropy(logits[~own], wanted[~own], reduction="sum")
+    if bool(own.any()):
+        with torch.no_grad(), wrapped.disable_adapter():
+            parents = _logits(hf_model, batch, read & batch.own[:, 1:]).log_softmax(-1)
+        trained = logits[own].log_softmax(-1)
+        total = total + nn.functional.kl_div(trained, parents, reduction="sum", log_target=True)
+    return total / batch.pairs
+
+
+def _logits(
+    hf_model: PreTrainedModel, batch: PackedBatch, read: Bool[Tensor, "batch most"]
+) -> Float[Tensor, "token d_vocab"]:
+    """After the tokens that are `read` (no row's last one), in float32."""
     device = hf_model.device
-    batch = PackedBatch.of(rows, device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16_is_fast(device)):
         stream = hf_model.get_decoder()(
             batch.tokens,
@@ -172,9 +195,8 @@ def _loss(hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
             position_ids=batch.positions,
             use_cache=False,
         )[0]
-        logits = hf_model.get_output_embeddings()(stream[:, :-1][batch.answered[:, 1:]])
-    wanted = batch.tokens[:, 1:][batch.answered[:, 1:]]
-    return nn.functional.cross_entropy(logits.float(), wanted, reduction="sum") / batch.pairs
+        logits = hf_model.get_output_embeddings()(stream[:, :-1][read])
+    return logits.float()
 
 
 def _rate(step: int, steps: int, warmup: float) -> float:
