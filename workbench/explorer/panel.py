@@ -73,17 +73,12 @@ class Explorer(ipw.VBox):
         self.code.value = f"<pre>{words(self.state.code())}</pre>"
 
 
-def explore(
+def panel_of(
     model: HookedModel,
     vectors: SteeringVector | Iterable[SteeringVector] | None = None,
     prompts: str | Sequence[str] | Mapping[str, Sequence[str]] | None = None,
 ) -> Explorer:
-    """An interactive panel on `model`, to be shown by a notebook's cell (extra `notebook`).
-
-    `vectors` stand in its list. `prompts`: one to begin with; or two named sets, for the tab of
-    activation structure. Raises ValueError for a vector that does not fit the model, and for sets
-    that are not two.
-    """
+    """A panel; see `workbench.explore`."""
     state = State(model)
     sets: tuple[list[str], list[str]] = ([], [])
     if isinstance(prompts, Mapping):
