@@ -18,9 +18,10 @@ def explore(
 ) -> Any:
     """An interactive panel on `model`, to be shown by a notebook's cell (extra `notebook`).
 
-    `panel.Explorer`, an ipywidgets box. `vectors` stand in its list. `prompts`: one to begin with; or two named sets, for the tab of
-    activation structure. Raises ModuleNotFoundError without ipywidgets and anywidget, ValueError
-    for a vector that does not fit the model, and for sets that are not two.
+    A `panel.Explorer`, which is a box of ipywidgets. `vectors` stand in its list. `prompts`: one to
+    begin with; or two named sets, for the tab of activation structure. Raises ModuleNotFoundError
+    without ipywidgets and anywidget, ValueError for a vector that does not fit the model, and for
+    sets that are not two.
     """
     try:
         import anywidget  # noqa: F401  # what Plotly's widgets are made of
