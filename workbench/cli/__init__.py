@@ -8,6 +8,17 @@ from workbench.cli import steering, studies
 from workbench.cli.testbeds import testbeds
 from workbench.cli.vectors import vectors
 
+
+def doctor() -> None:
+    """Say what is installed, what is missing, and whether steering works here."""
+    from workbench.experiments.doctor import examine, to_frame
+
+    checks = examine()
+    typer.echo(to_frame(checks).to_string(index=False))
+    if any(check.state == "wrong" for check in checks):
+        raise typer.Exit(1)
+
+
 app = typer.Typer(
     help="Make, apply, measure and look at steering vectors.",
     no_args_is_help=True,
@@ -24,6 +35,7 @@ for _command in (
     studies.report,
     studies.experiment,
     studies.compare,
+    doctor,
 ):
     app.command()(_command)
 app.add_typer(testbeds, name="testbed")

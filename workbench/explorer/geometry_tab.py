@@ -38,10 +38,12 @@ class GeometryTab:
         self.ground.calm()
         if len(vectors) < 2:
             raise ValueError(f"there are {len(vectors)} vectors in the list: two can be compared")
-        order = "clustered" if self.clustered.value and len(vectors) > 2 else "given"
+        clustered = bool(self.clustered.value) and len(vectors) > 2
         several = len({vector.layers for vector in vectors}) > 1
         self._vectors = vectors
-        self._found = cosine_geometry(vectors, order=order, across_layers=several)
+        self._found = cosine_geometry(
+            vectors, order="clustered" if clustered else "given", across_layers=several
+        )
         title = "Cosine between vectors of different layers" if several else "Cosine"
         self.map.children = [shown(draw_cosine_geometry(self._found, title=title), self._clicked)]
         self.pair.children = []

@@ -106,9 +106,9 @@ class LensTab:
         before, after = (
             _likeliest(logit_lens(state.model, text, steering=s)) for s in ([], steering)
         )
-        answers = [_as_completion(state.model, text, token) for token in (after, before)]
-        if steering and before != after and all(answers):
-            found = attribute(state.model, [text], answers[0], answers[1], steering)
+        says, said = (_as_completion(state.model, text, token) for token in (after, before))
+        if steering and before != after and says and said:
+            found = attribute(state.model, [text], says, said, steering)
             title = f"Why {after!r} rather than {before!r} after position {position}"
             children.append(shown(draw_attribution(found.means(), title=title)))
         else:

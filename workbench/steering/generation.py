@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -124,7 +124,7 @@ def stream(
     temperature: int | float = 0.0,
     top_p: int | float = 1.0,
     seed: int | None = None,
-) -> Iterator[StreamedToken]:
+) -> Generator[StreamedToken, None, None]:
     """Yield an answer token by token, with its log-prob steered and unsteered in the same context.
 
     Closing the generator between tokens cancels the rest; hooks are on the model only while a
