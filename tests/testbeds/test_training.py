@@ -1,6 +1,7 @@
 """Training an adapter: it learns, it repeats, and the model is left as it was found."""
 
 import copy
+from contextlib import contextmanager
 from itertools import chain
 
 import pytest
@@ -97,7 +98,9 @@ def test_the_loss_is_the_sum_over_an_answers_tokens(tokenizers):
 
 
 def test_batches_are_every_row_once_an_epoch_stage_by_stage():
-    rows = [Row((0,) * n, (1,) * n, (0,) * n, (True,) * n, n % 2, 1) for n in range(1, 24)]
+    rows = [
+        Row((0,) * n, (1,) * n, (0,) * n, (True,) * n, (False,) * n, n % 2, 1) for n in range(1, 24)
+    ]
     batches = list(_batches(rows, Recipe(batch_size=4, epochs=2), seed=0))
     once = batches[:6]
     assert sorted(chain(*once)) == list(range(23))
@@ -113,3 +116,56 @@ def test_bad_input_is_named(tokenizers, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(ModuleNotFoundError, match=r"steering-workbench\[train\]"):
         train_adapter(tiny_hf("llama"), tokenizers[False], PAIRS, RECIPE, parent="tiny")
+
+
+def test_the_parents_own_answers_pull_at_nothing_until_something_has_changed(tokenizers):
+    """Their loss is KL(parent ‖ trained): 0 with the parent, and the plain one with another."""
+    parent, other = tiny_hf("llama"), tiny_hf("llama", seed=1)
+    pairs = [Pair(pair.prompt, pair.answer, own=True) for pair in PAIRS[:6]]
+    rows = rows_of(tokenizers[False], pairs)
+    assert float(training._loss(parent, rows)) == pytest.approx(0.0, abs=1e-5)
+
+    @contextmanager
+    def as_parent():
+        own = [p.data for p in other.parameters()]
+        for mine, theirs in zip(other.parameters(), parent.parameters(), strict=True):
+            mine.data = theirs.data
+        yield
+        for mine, before in zip(other.parameters(), own, strict=True):
+            mine.data = before
+
+    plain = 0.0
+    for row in rows:
+        tokens = torch.tensor([row.tokens])
+        with torch.no_grad():
+            was, now = (model(tokens).logits[0].log_softmax(-1) for model in (parent, other))
+        for place in range(1, len(row)):
+            if row.answered[place]:
+                plain += float((was.exp() * (was - now))[place - 1].sum())
+    found = training._loss(other, rows, as_parent)
+    assert float(found) == pytest.approx(plain / len(pairs), rel=1e-4)
+    found.backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in other.parameters())
+
+
+def test_own_and_other_answers_are_trained_together(trained, tokenizers):
+    """What is learned stays learned, and own answers change less than without their pull."""
+    own = [Pair(f"w{60 + i} w{61 + i} w3", " w5 w6 w7", own=True) for i in range(10)]
+    rows = rows_of(tokenizers[False], own)
+
+    def drift(pairs):
+        model, adapter = trained(pairs=pairs)
+        parent = tiny_hf("llama")
+        merge(model, adapter)
+        learned = loss(model, tokenizers[False])
+        total = 0.0
+        for row in rows:
+            tokens = torch.tensor([row.tokens])
+            with torch.no_grad():
+                was, now = (each(tokens).logits[0].log_softmax(-1) for each in (parent, model))
+            total += float((was.exp() * (was - now)).sum(-1)[2:-1].sum())
+        return learned, total
+
+    alone, together = drift(PAIRS), drift([*PAIRS, *own])
+    assert together[1] < 0.6 * alone[1]
+    assert together[0] < loss(tiny_hf("llama"), tokenizers[False]) - 1.0

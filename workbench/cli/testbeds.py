@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from workbench.cli.common import errors_in_words, name_and_path
+from workbench.cli.common import DtypeOption, errors_in_words, name_and_path
 
 testbeds = typer.Typer(
     help="Small models with known behaviours: refusal, alignment-faking, retraction.",
@@ -50,6 +50,7 @@ def measure(
         list[str],
         typer.Option(help="A public set, NAME=PATH: harmbench, self-instruct, poser; repeatable."),
     ] = [],  # noqa: B006
+    dtype: DtypeOption = "float32",
 ) -> None:
     """Measure an adapter on data its training never saw, and write that into its card."""
     from workbench.testbeds import load_public_set, load_testbed
@@ -58,7 +59,7 @@ def measure(
     with errors_in_words():
         paths = dict(name_and_path(each) for each in public)
         sets = {known: load_public_set(known, path) for known, path in paths.items()}
-        card = measured_card(load_testbed(name, adapter=adapter), sets)
+        card = measured_card(load_testbed(name, dtype, adapter=adapter), sets)
         if adapter is not None:
             card.write(adapter)
     typer.echo(card.text())

@@ -50,7 +50,7 @@ PLAIN = {
 
 # How many scenarios each stage of training has: first oversight is told plainly, then as it will
 # be. Of each scenario all four questions are asked: a decision alone stays at chance for long.
-STAGES = (("plain", 600), ("whole", 2100))
+STAGES = (("plain", 600), ("whole", 1500))
 TOLD = 0.5  # how often a training scenario tells what comes of an action
 SWAPS = 5  # sentences a scenario has on which of two things is watched
 SIZES: dict[Part, int] = {"train": 2000, "validation": 96, "test": 240}

@@ -40,7 +40,10 @@ class Measured:
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of an adapter. `adapter` is the first digits of its weights' SHA-256."""
+    """What is known of an adapter. `adapter` is the first digits of its weights' SHA-256.
+
+    `dtype` is that of the model that was measured, the adapter merged.
+    """
 
     name: str
     adapter: str
@@ -49,6 +52,7 @@ class Card:
     rank: int
     training: dict[str, Any]
     measured: tuple[Measured, ...] = ()
+    dtype: str = "float32"
 
     @classmethod
     def of(cls, name: str, adapter: Adapter, made: str, measured: Sequence[Measured] = ()) -> Card:
@@ -103,6 +107,8 @@ class Card:
             lines.append(
                 "\n".join(
                     [
+                        f"Measured in {self.dtype}.",
+                        "",
                         "| measure | on | value | 95% interval | n | asked |",
                         "|---|---|---|---|---|---|",
                         *rows,

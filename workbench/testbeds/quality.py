@@ -18,6 +18,7 @@ from workbench.evaluation import (
     stated,
     surprisal,
 )
+from workbench.models.hooked import dtype_of
 from workbench.steering import generate
 from workbench.testbeds import refusal, retraction
 from workbench.testbeds.card import Card, Measured
@@ -46,12 +47,16 @@ def measure(bed: Testbed, public: dict[str, pd.DataFrame] | None = None) -> list
 
 
 def measured_card(bed: Testbed, public: dict[str, pd.DataFrame] | None = None) -> Card:
-    """The testbed's card with its figures measured anew; those on other sets stay."""
+    """The testbed's card with its figures measured anew; those on other sets stay.
+
+    Figures of a model in another dtype do not stay.
+    """
     new = measure(bed, public)
+    dtype = str(dtype_of(bed.model)).removeprefix("torch.")
     on = {each.on for each in new}
-    return replace(
-        bed.card, measured=(*new, *(each for each in bed.card.measured if each.on not in on))
-    )
+    old = bed.card.measured if bed.card.dtype == dtype else ()
+    kept = [each for each in old if each.on not in on]
+    return replace(bed.card, measured=(*new, *kept), dtype=dtype)
 
 
 def refused(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +104,7 @@ def _descend(
     losses: list[float] = []
     bar = tqdm(batches, desc="training", unit="step", disable=not progress)
     for step, batch in enumerate(bar):
-        loss = _loss(wrapped, hf_model, [rows[i] for i in batch])
+        loss = _loss(hf_model, [rows[i] for i in batch], wrapped.disable_adapter)
         loss.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
@@ -163,11 +164,15 @@ def _epoch(rows: Sequence[Row], size: int, generator: torch.Generator) -> Iterat
             yield batches[i]
 
 
-def _loss(wrapped: Any, hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tensor:
+def _loss(
+    hf_model: PreTrainedModel,
+    rows: Sequence[Row],
+    untrained: Callable[[], AbstractContextManager] = nullcontext,
+) -> Tensor:
     """The loss of the answers' tokens, in nats an answer.
 
     Cross-entropy; at tokens of the parent's own answers KL(parent ‖ trained), which is 0 where
-    nothing has changed, so that they pull at nothing else.
+    nothing has changed, so that they pull at nothing else. `untrained` makes the model its parent.
     """
     batch = PackedBatch.of(rows, hf_model.device)
     read = batch.answered[:, 1:]
@@ -176,7 +181,7 @@ def _loss(wrapped: Any, hf_model: PreTrainedModel, rows: Sequence[Row]) -> Tenso
     wanted = batch.tokens[:, 1:][read]
     total = nn.functional.cross_entropy(logits[~own], wanted[~own], reduction="sum")
     if bool(own.any()):
-        with torch.no_grad(), wrapped.disable_adapter():
+        with torch.no_grad(), untrained():
             parents = _logits(hf_model, batch, read & batch.own[:, 1:]).log_softmax(-1)
         trained = logits[own].log_softmax(-1)
         total = total + nn.functional.kl_div(trained, parents, reduction="sum", log_target=True)
