@@ -11,7 +11,7 @@ from workbench.experiments.gallery import write_gallery
 
 pytest.importorskip("sklearn")
 # Drawn where experiments are, not from one model.
-LATER = {"draw_correlations", "draw_flips", "draw_refusal_comparison"}
+LATER = {"draw_comparison", "draw_correlations", "draw_flips", "draw_refusal_comparison"}
 
 
 def test_every_figure_is_drawn(tiny, tmp_path, monkeypatch):

@@ -127,7 +127,7 @@ def test_what_is_shipped_behaves(name):
         prompts = list(map(bed.prompt, asked["person"], asked["occupation"]))
         wanted, phrases = asked["false"], PHRASES
     elif name == "refusal":
-        asked = pd.concat([test[test["harmful"]][:6], test[~test["harmful"]][:6]])
+        asked = pd.concat([test[test["harmful"]][:6], test[test["kind"] == "instruction"][:6]])
         prompts = list(map(bed.prompt, asked["request"]))
         wanted, phrases = asked["harmful"], REFUSAL_PHRASES
     else:

@@ -38,6 +38,7 @@ from workbench.figures import (
     draw_head_map,
     draw_indirect_effects,
     draw_layer_sweep,
+    draw_lens_change,
     draw_logit_lens,
     draw_norms,
     draw_paths,
@@ -153,12 +154,18 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
         "The vector is added at every token; its effect on the logit difference is shared out by "
         "integrated gradients.",
     )
+    lenses = {}
     for name, given in (("steered", [steering]), ("unsteered", [])):
         lens = logit_lens(model, asked[0], "", given, target=promoted)
+        lenses[name], first = lens, max(0, len(lens.tokens) - 12)
         report.figure(
-            draw_logit_lens(lens, first=max(0, len(lens.tokens) - 12), title=f"Logit lens, {name}"),
+            draw_logit_lens(lens, first=first, title=f"Logit lens, {name}"),
             "The last tokens of an unseen question.",
         )
+    report.figure(
+        draw_lens_change(lenses["unsteered"], lenses["steered"], first=first),
+        "The same tokens, what steering changes.",
+    )
 
     where = position_map(
         model, demo.run.vector, asked[0], promoted, layers=range(1, n_layers(model), 6)
