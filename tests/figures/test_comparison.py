@@ -42,6 +42,8 @@ def test_rows_intervals_and_controls():
     assert [round(y) for y in equal.y] == [0, 2]
     assert list(band.x[:2]) == pytest.approx([0.0, 0.1805])
     assert "<b>odd" not in "".join(best.customdata)
+    assert figure.layout.showlegend
+    assert [trace.name for trace in figure.data] == ["random vectors", "best scale", "equal KL"]
     assert "20 random vectors" in figure.layout.meta["caption"]
     assert "40 test items" in figure.layout.meta["caption"]
 

@@ -131,7 +131,7 @@ def calibrate(
 
     So methods are compared at equal cost. The smallest bracket is searched from small scales up,
     so that of several scales with this cost the least is found. Raises ValueError for a target
-    that is not positive, or that no scale up to `largest` costs.
+    that is not positive, and one below or above what every scale up to `largest` costs.
     """
     if not target_kl > 0:
         raise ValueError(f"target_kl is a positive number of nats a token, not {target_kl}")

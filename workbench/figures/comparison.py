@@ -71,7 +71,8 @@ def draw_comparison(
         figure,
         title=title,
         caption=(
-            f"{about}; {int(best['n'].iloc[0])} test items; bars: 95% intervals over items. "
+            f"Behaviour: {about}; {int(best['n'].iloc[0])} test items; bars: 95% intervals over "
+            "items. "
             f"Chosen on validation within {budget:g} nats a token of KL on harmless text, or as "
             "near as there was. "
             f"Grey: {count} random vectors of the same norm each, their lowest to "
@@ -80,6 +81,7 @@ def draw_comparison(
         plot_height=_ROW * len(methods) + 20,
         left=theme.left_margin(names),
         below=46,
+        legend=[trace.name for trace in figure.data],
     )
 
 

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from workbench.figures import theme
 from workbench.figures.heatmap import signed_heatmap
-from workbench.figures.text import hover_text, plain, shorten
+from workbench.figures.logit_lens import label_axes, named_target
+from workbench.figures.text import hover_text
 
 if TYPE_CHECKING:
     from workbench.analysis import LogitLens
@@ -47,30 +48,15 @@ def draw_lens_change(
         for i in range(n_layers)
     ]
     figure = go.Figure(signed_heatmap(change, names, "nats"))
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(len(shown))),
-        ticktext=[f"{plain(shorten(steered.tokens[j], 10))}_{j}" for j in shown],
-        tickangle=-60,
-        showgrid=False,
-        zeroline=False,
-    )
-    step = max(1, -(-n_layers // 16))
-    layers = sorted({*range(0, n_layers - 1, step), n_layers - 1})
-    figure.update_yaxes(
-        title={"text": "layer"},
-        tickmode="array",
-        tickvals=layers,
-        ticktext=[steered.layers[i] for i in layers],
-        showgrid=False,
-        zeroline=False,
-    )
-    targets = {text for j in shown if (text := steered.target[j])}
-    aim = f"“{targets.pop()}”" if len(targets) == 1 else "the text's own next token"
+    figure.update_traces(x=shown)
+    label_axes(figure, steered, shown)
     return theme.finish(
         figure,
         title=title,
-        caption=f"Log-prob of {aim}, read at each layer: steered less unsteered.",
+        caption=(
+            f"Log-prob of {named_target(steered, shown)}, read at each layer: steered less "
+            "unsteered."
+        ),
         plot_height=_ROW * n_layers,
         left=58,
         right=84,

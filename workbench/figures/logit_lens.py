@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,14 +80,33 @@ def draw_logit_lens(
             y1=i + 0.46,
             line={"color": theme.VERMILLION, "width": 1.6},
         )
+    label_axes(figure, lens, shown)
+    aim = named_target(lens, shown)
+    aim = f"the target {aim}" if aim.startswith("“") else aim
+    caption = f"Input of each layer, and the last one's output. Framed: {aim} is the likeliest."
+    return theme.finish(
+        figure,
+        title=title,
+        caption=caption,
+        plot_height=_ROW * n_layers,
+        left=58,
+        right=84,
+        below=96,
+        min_width=142 + (_COLUMN if words else 12) * len(shown),
+    )
+
+
+def label_axes(figure: go.Figure, lens: LogitLens, shown: Sequence[int]) -> None:
+    """Tokens with their positions below, layers at the side, the last one on top."""
+    n_layers = len(lens.layers)
     figure.update_xaxes(
         tickmode="array",
-        tickvals=shown,
+        tickvals=list(shown),
         ticktext=[f"{plain(shorten(lens.tokens[j], 10))}_{j}" for j in shown],
         tickangle=-60,
         showgrid=False,
         zeroline=False,
-        range=[first - 0.5, n_positions - 0.5],
+        range=[shown[0] - 0.5, shown[-1] + 0.5],
     )
     step = max(1, -(-n_layers // 16))
     layers = sorted({*range(0, n_layers - 1, step), n_layers - 1})
@@ -99,19 +119,12 @@ def draw_logit_lens(
         showgrid=False,
         zeroline=False,
     )
+
+
+def named_target(lens: LogitLens, shown: Sequence[int]) -> str:
+    """The one target of these positions, in quotes, or words for each one's own."""
     targets = {text for j in shown if (text := lens.target[j])}
-    aim = f"the target “{targets.pop()}”" if len(targets) == 1 else "the text's own next token"
-    caption = f"Input of each layer, and the last one's output. Framed: {aim} is the likeliest."
-    return theme.finish(
-        figure,
-        title=title,
-        caption=caption,
-        plot_height=_ROW * n_layers,
-        left=58,
-        right=84,
-        below=96,
-        min_width=142 + (_COLUMN if words else 12) * len(shown),
-    )
+    return f"“{targets.pop()}”" if len(targets) == 1 else "the text's own next token"
 
 
 def _hover(lens: LogitLens, layer: int, position: int) -> str:
