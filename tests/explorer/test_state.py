@@ -75,5 +75,8 @@ def test_the_code_does_what_the_panel_does(state, tmp_path, monkeypatch, capsys)
         for how in ([], state.steering())
     ]
     assert printed == [line for text in expected for line in text.splitlines() or [""]]
+    assert "dtype" not in code
+    monkeypatch.setattr("workbench.explorer.state.dtype_of", lambda model: torch.bfloat16)
+    assert "dtype='bfloat16')" in state.code()
     state.add(vector(1, "new"))
     assert "Save the panel's vectors" in state.code()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from workbench.models.hooked import HookedModel, n_layers
+from workbench.models.hooked import HookedModel, dtype_of, n_layers
 from workbench.models.identity import facts_of
 from workbench.models.text import chat
 from workbench.steering import Ablate, Add, Clamp, Positions, SteeringVector, VectorSet
@@ -110,13 +110,16 @@ class State:
 
     def code(self) -> str:
         """Python that does what the panel does now."""
-        name = facts_of(self.model).name
+        loaded = repr(facts_of(self.model).name)
+        dtype = str(dtype_of(self.model)).removeprefix("torch.")
+        if dtype != "float32":
+            loaded += f", dtype={dtype!r}"
         asked = f"wb.chat(model, {self.prompt!r})" if self.chat else repr(self.prompt)
         folder = self.saved_in or Path("vectors")
         lines = [
             "import workbench as wb",
             "",
-            f"model = wb.load_model({name!r})",
+            f"model = wb.load_model({loaded})",
             f"prompt = {asked}",
         ]
         on = [entry for entry in self.entries if entry.on]
