@@ -25,6 +25,20 @@ def test_it_is_the_log_prob_after_the_context(tiny):
     assert list(found.to_frame()["bits"]) == pytest.approx([n / np.log(2) for n in found.nats])
 
 
+def test_a_context_that_is_read_once_changes_nothing(any_model):
+    """The plain way: each text with the whole context before it, through the hooked model."""
+    samples = [f"w{i} w{i + 1} w{i + 2}" for i in range(12)]
+    texts = [" ".join(f"w{i + k}" for k in range(1 + i % 7)) for i in range(20)]
+    found = information(any_model, texts, samples)
+    with_hooks = any_model.hook_dict["blocks.0.hook_resid_pre"]
+    handle = with_hooks.register_forward_hook(lambda module, args, out: None)
+    try:
+        plain = information(any_model, texts, samples)
+    finally:
+        handle.remove()
+    assert found.nats == pytest.approx(plain.nats, rel=1e-4)
+
+
 def test_texts_are_cut(tiny):
     whole, part = information(tiny, TEXTS), information(tiny, TEXTS, cut=2)
     assert part.tokens == (2, 1)

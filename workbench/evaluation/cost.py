@@ -18,8 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.models.hooked import HookedModel, undisturbed
-from workbench.steering.hooks import steer
-from workbench.steering.interventions import Add, Steering, as_interventions
+from workbench.steering.interventions import Add, Steering
 from workbench.steering.scoring import CompletionRows, at_least_float32
 from workbench.steering.vector import SteeringVector
 
@@ -95,11 +94,9 @@ def cost(
     """What `steering` does to the predictions of the reference's tokens."""
     found: dict[str, list[float]] = {"kl": [], "unsteered": [], "steered": []}
     counts: list[int] = []
-    interventions = as_interventions(steering)
     with undisturbed(model):
         for rows, before in tqdm(reference.batches, desc="cost", disable=not progress):
-            with steer(model, interventions, prompt_lengths=rows.prompt_lengths):
-                now = _log_softmax(rows.read_logits(model))
+            now = _log_softmax(rows.read_logits(model, steering))
             tokens = rows.row.bincount().tolist()
             kl = (before.exp() * (before - now)).sum(-1)
             said = [each.gather(-1, rows.target[:, None])[:, 0] for each in (before, now)]

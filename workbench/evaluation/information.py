@@ -13,23 +13,27 @@ compare. Texts are cut at 100 tokens, because those that loop look cheap later o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm.auto import tqdm
 
-from workbench.models.hooked import HookedModel, undisturbed
-from workbench.models.text import prompt_ids
-from workbench.steering.scoring import CompletionRows, log_softmax_at
+from workbench.models.cached import Beginning
+from workbench.models.hooked import HookedModel, device_of, logits, undisturbed
+from workbench.models.plain import plain_of
+from workbench.models.text import TokenBatch, check_context, pad, prompt_ids
+from workbench.steering.scoring import log_softmax_at
 
 Unit = Literal["token", "character", "byte"]
 SEPARATOR = "\n\n"
 CUT = 100
-BATCH = 8
+BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -90,23 +94,50 @@ def information(
         raise ValueError("this tokenizer has no token to begin a text with: give a context")
     # In pieces: a text's tokens should not depend on what is put before it.
     before = prompt_ids(base, start)
-    texts_ids = base.tokenizer(stripped, add_special_tokens=False)["input_ids"]
-    pairs = [(before, list(ids[:cut])) for ids in texts_ids]
-    nats: list[float] = []
+    pieces = base.tokenizer(stripped, add_special_tokens=False)["input_ids"]
+    ids = [list(each[:cut]) for each in pieces]
+    check_context(base, len(before) + max(map(len, ids)), "the context with the longest text")
+    nats = [0.0] * len(ids)
+    # Texts of like length go together, so that little is padding.
+    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     with undisturbed(base):
-        starts = range(0, len(pairs), BATCH)
+        read = _reader(base, before)
+        starts = range(0, len(order), BATCH)
         for begin in tqdm(starts, desc="information", disable=not progress):
-            rows = CompletionRows.of_ids(base, pairs[begin : begin + BATCH])
-            values = -log_softmax_at(rows.read_logits(base), rows.target, 1.0).cpu()
-            nats += [float(each.sum()) for each in values.split(rows.row.bincount().tolist())]
-    scored = [base.tokenizer.decode(ids) for _, ids in pairs]
+            which = order[begin : begin + BATCH]
+            texts = pad(base, [ids[i] for i in which], side="right")
+            real = texts.attention_mask.bool()
+            values = -log_softmax_at(read(texts)[real], texts.tokens[real], 1.0)
+            for i, own in zip(which, values.cpu().split(texts.lengths.tolist()), strict=True):
+                nats[i] = float(own.sum())
+    scored = [base.tokenizer.decode(each) for each in ids]
     return Information(
         texts=tuple(scored),
         nats=tuple(nats),
-        tokens=tuple(len(ids) for _, ids in pairs),
+        tokens=tuple(map(len, ids)),
         characters=tuple(map(len, scored)),
         bytes=tuple(len(text.encode()) for text in scored),
     )
+
+
+def _reader(
+    base: HookedModel, before: Sequence[int]
+) -> Callable[[TokenBatch], Float[Tensor, "batch pos d_vocab"]]:
+    """A function that gives the logits which predict each token of texts after `before`.
+
+    The context is read once, where the model has a plain one behind it (models/plain.py).
+    """
+    plain = plain_of(base)
+    if plain is not None:
+        return Beginning(plain, torch.tensor(before, device=device_of(base))).predicting
+
+    def whole(texts: TokenBatch) -> Float[Tensor, "batch pos d_vocab"]:
+        head = torch.tensor(before, device=texts.tokens.device).expand(len(texts.tokens), -1)
+        tokens = torch.cat([head, texts.tokens], dim=-1)
+        mask = torch.cat([torch.ones_like(head), texts.attention_mask], dim=-1)
+        return logits(base, tokens, mask)[:, len(before) - 1 : -1]
+
+    return whole
 
 
 def context_likelihood(

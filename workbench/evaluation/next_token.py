@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 
 from workbench.models.hooked import HookedModel, undisturbed
-from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering, as_interventions
 from workbench.steering.scoring import DEFAULT_BATCH, CompletionRows, at_least_float32
 
@@ -68,8 +67,7 @@ def next_token(
             firsts = counts.cumsum(0) - counts  # of each answer, its first token
             taken = [one.taking(which) for one in interventions]
             before = at_least_float32(rows.read_logits(model)).log_softmax(-1)[firsts]
-            with steer(model, *taken, prompt_lengths=rows.prompt_lengths):
-                after = at_least_float32(rows.read_logits(model)).log_softmax(-1)[firsts]
+            after = at_least_float32(rows.read_logits(model, taken)).log_softmax(-1)[firsts]
             target = rows.target[firsts, None]
             values = {
                 "kl": (before.exp() * (before - after)).sum(-1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from inspect import signature
 from typing import Any
 
@@ -13,6 +14,7 @@ from transformers.cache_utils import DynamicLayer
 
 from workbench.models.hooked import HookedModel, is_bridge
 from workbench.models.plain import PlainModel
+from workbench.models.text import TokenBatch
 
 _ROOM = 64  # tokens
 
@@ -85,14 +87,25 @@ def only_last(hf_model: nn.Module) -> dict[str, Tensor]:
     return {"logits_to_keep": torch.tensor([-1])} if "logits_to_keep" in known else {}
 
 
+def columns_of(
+    plain: PlainModel, batch: TokenBatch, columns: Int[Tensor, " column"]
+) -> Float[Tensor, "batch column d_vocab"]:
+    """Logits at some columns of rows padded on the right, without a cache."""
+    hf_model = plain.hf_model
+    keeps = "logits_to_keep" in signature(hf_model.forward).parameters
+    options = {"logits_to_keep": columns} if keeps else {}
+    found: Tensor = hf_model(
+        batch.tokens, attention_mask=batch.attention_mask, use_cache=False, **options
+    ).logits
+    return found if keeps else found[:, columns]
+
+
 class PlainForward:
     """What `CachedForward` does, on a plain model and without gradients."""
 
     def __init__(self, plain: PlainModel):
-        self._hf_model = plain.hf_model
+        self._reader = _Reader(plain)
         self._only_last = only_last(plain.hf_model)
-        # As transformers' own `generate`: positions count real tokens, where the model takes them.
-        self._positioned = "position_ids" in signature(plain.hf_model.forward).parameters
         self._cache: Any = None
 
     @torch.no_grad()
@@ -100,20 +113,49 @@ class PlainForward:
         self, tokens: Int[Tensor, "batch pos"], attention_mask: Int[Tensor, "batch total"]
     ) -> Float[Tensor, "batch d_vocab"]:
         """Logits after the last of `tokens`; the mask covers everything seen so far."""
-        options: dict[str, Any] = dict(self._only_last)
-        if self._positioned:
-            places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
-            options["position_ids"] = places[:, -tokens.shape[1] :]
-        out = self._hf_model(
-            tokens,
-            attention_mask=attention_mask,
-            past_key_values=self._cache,
-            use_cache=True,
-            **options,
-        )
+        out = self._reader(tokens, attention_mask, self._cache, **self._only_last)
         if self._cache is None:
             self._cache = _growing(out.past_key_values)
         return out.logits[:, -1]
+
+
+class Beginning:
+    """What many texts begin with, read once by a plain model and without gradients."""
+
+    @torch.no_grad()
+    def __init__(self, plain: PlainModel, tokens: Int[Tensor, " pos"]):
+        self._reader, self._length = _Reader(plain), len(tokens)
+        ones = torch.ones_like(tokens)[None]
+        out = self._reader(tokens[None], ones, None, **only_last(plain.hf_model))
+        self._cache, self._last = out.past_key_values, out.logits[:, -1:]
+
+    @torch.no_grad()
+    def predicting(self, texts: TokenBatch) -> Float[Tensor, "batch pos d_vocab"]:
+        """The logits that predict each token of texts that are padded on the right."""
+        rows = len(texts.tokens)
+        cache = copy.deepcopy(self._cache)
+        cache.batch_repeat_interleave(rows)
+        mask = texts.attention_mask
+        whole = torch.cat([mask.new_ones(rows, self._length), mask], dim=-1)
+        read = self._reader(texts.tokens, whole, cache).logits
+        return torch.cat([self._last.expand(rows, -1, -1), read[:, :-1]], dim=1)
+
+
+class _Reader:
+    """A plain model's pass over tokens that come after those in a cache."""
+
+    def __init__(self, plain: PlainModel):
+        self._hf_model = plain.hf_model
+        # As transformers' own `generate`: positions count real tokens, where the model takes them.
+        self._positioned = "position_ids" in signature(plain.hf_model.forward).parameters
+
+    def __call__(self, tokens: Tensor, mask: Tensor, cache: Any, **options: Any) -> Any:
+        if self._positioned:
+            places = (mask.cumsum(-1) - 1).clamp(min=0)
+            options["position_ids"] = places[:, -tokens.shape[1] :]
+        return self._hf_model(
+            tokens, attention_mask=mask, past_key_values=cache, use_cache=True, **options
+        )
 
 
 def _growing(cache: Any) -> Any:

@@ -11,10 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from workbench.models.cached import columns_of
 from workbench.models.hooked import HookedModel, logits, undisturbed
 from workbench.models.text import TokenBatch, check_context, completion_ids, pad
-from workbench.steering.hooks import steer
-from workbench.steering.interventions import Steering, as_interventions
+from workbench.steering.hooks import apply_edits, plain_for
+from workbench.steering.interventions import Steering, as_interventions, rows_of
 from workbench.steering.window import TokenWindow
 
 DEFAULT_BATCH = 16
@@ -69,10 +70,22 @@ class CompletionRows:
         """What a pass over all of the rows sees."""
         return TokenWindow.of(self.batch, self.prompt_lengths)
 
-    def read_logits(self, model: HookedModel) -> Float[Tensor, "token d_vocab"]:
-        """The logits that predict each completion token, in the weights' dtype."""
-        every = logits(model, self.batch.tokens, self.batch.attention_mask)
-        return every[self.row, self.column]
+    def read_logits(
+        self, model: HookedModel, steering: Steering = ()
+    ) -> Float[Tensor, "token d_vocab"]:
+        """The logits that predict each completion token under `steering`, in the weights' dtype.
+
+        Of a plain model (models/plain.py) only columns that somebody reads are unembedded.
+        """
+        interventions = as_interventions(steering)
+        edits = [edit for one in interventions for edit in one.edits(model)]
+        plain = plain_for(model, edits)
+        with apply_edits(model, edits, self.prompt_lengths, rows_of(interventions), plain):
+            if plain is None:
+                every = logits(model, self.batch.tokens, self.batch.attention_mask)
+                return every[self.row, self.column]
+            columns, place = self.column.unique(return_inverse=True)
+            return columns_of(plain, self.batch, columns)[self.row, place]
 
 
 @dataclass(frozen=True)
@@ -146,8 +159,7 @@ def log_prob(
                 model, [prompts[i] for i in which], [completions[i] for i in which]
             )
             taken = [one.taking(which) for one in interventions]
-            with steer(model, *taken, prompt_lengths=rows.prompt_lengths):
-                read = rows.read_logits(model)
+            read = rows.read_logits(model, taken)
             counts = rows.row.bincount(minlength=len(which)).tolist()
             values += log_softmax_at(read, rows.target, coldness).cpu().split(counts)
             tokens += [

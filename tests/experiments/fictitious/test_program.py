@@ -20,6 +20,7 @@ SETTINGS = FictitiousSettings(
     coldness=0.7,
     max_norm=20.0,
     suppressed_tokens=2,
+    suppress_end=True,
     completions=2,
     completion_tokens=2,
     vectors=2,

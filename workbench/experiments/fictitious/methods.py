@@ -13,6 +13,7 @@ from workbench.experiments.fictitious.settings import FictitiousSettings
 from workbench.methods import Example, mean_difference, optimize
 from workbench.methods.one_shot import likely_completions, reentrant, reference_losses
 from workbench.models.hooked import n_layers
+from workbench.models.identity import facts_of
 from workbench.steering import SteeringVector, generate
 
 
@@ -92,7 +93,10 @@ class Making:
         return [vector.labelled(f"difference of means, layer {vector.layer}") for vector in found]
 
     def retraction(self, claim: pd.Series) -> Example:
-        """What suppression is trained on: the first tokens of the model's own retraction."""
+        """What suppression is trained on: the first tokens of the model's own retraction.
+
+        And the end of its turn, with which a small model else takes nothing back by saying nothing.
+        """
         prompt = self._prompt(claim)
         (said,) = generate(
             self.claims.model,
@@ -100,7 +104,9 @@ class Making:
             max_new_tokens=self.settings.suppressed_tokens,
             progress=False,
         )
-        return Example(prompt, suppress=[said])
+        stops = facts_of(self.claims.model).stop_ids if self.settings.suppress_end else ()
+        ends = [self.claims.model.tokenizer.decode([stop]) for stop in stops[:1]]
+        return Example(prompt, suppress=[said, *ends])
 
     def job(self) -> dict[str, Any]:
         """How a vector is trained: settings of `OneShotJob`."""

@@ -12,7 +12,8 @@ class FictitiousSettings:
 
     At each of `layers` one vector of each method is made and asked `validation_claims`; at
     `measured_layers` (by method) `vectors` of each are asked `test_claims`, and random ones
-    `random_claims`. `early_layer` is the first stage's of reentrant steering.
+    `random_claims`. `early_layer` is the first stage's of reentrant steering. `suppress_end` also
+    suppresses the end of the turn, wherever a retraction is suppressed.
     """
 
     layers: Sequence[int]
@@ -23,6 +24,7 @@ class FictitiousSettings:
     coldness: float
     max_norm: float
     suppressed_tokens: int
+    suppress_end: bool
     completions: int
     completion_tokens: int
     vectors: int

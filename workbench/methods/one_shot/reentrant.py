@@ -24,7 +24,6 @@ from workbench.methods.one_shot.result import OneShotRun
 from workbench.models.hooked import HookedModel, undisturbed
 from workbench.models.text import prompt_ids
 from workbench.steering.generation import generate
-from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering
 from workbench.steering.scoring import CompletionRows, at_least_float32
 from workbench.steering.vector import SteeringVector
@@ -101,8 +100,8 @@ def imitate(
             for p, each in zip(prompts, made, strict=True)
         ],
     )
-    with undisturbed(model), steer(model, steering, prompt_lengths=rows.prompt_lengths):
-        read = at_least_float32(rows.read_logits(model))
+    with undisturbed(model):
+        read = at_least_float32(rows.read_logits(model, steering))
     log_probs = (coldness * read).log_softmax(-1).cpu()
     counts = [len(each.tokens) for each in made]
     return [
