@@ -105,10 +105,10 @@ def information(
         starts = range(0, len(order), BATCH)
         for begin in tqdm(starts, desc="information", disable=not progress):
             which = order[begin : begin + BATCH]
-            texts = pad(base, [ids[i] for i in which], side="right")
-            real = texts.attention_mask.bool()
-            values = -log_softmax_at(read(texts)[real], texts.tokens[real], 1.0)
-            for i, own in zip(which, values.cpu().split(texts.lengths.tolist()), strict=True):
+            batch = pad(base, [ids[i] for i in which], side="right")
+            real = batch.attention_mask.bool()
+            values = -log_softmax_at(read(batch)[real], batch.tokens[real], 1.0)
+            for i, own in zip(which, values.cpu().split(batch.lengths.tolist()), strict=True):
                 nats[i] = float(own.sum())
     scored = [base.tokenizer.decode(each) for each in ids]
     return Information(

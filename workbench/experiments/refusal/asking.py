@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from workbench.analysis import Harmless
-from workbench.evaluation import REFUSAL_PHRASES, attack, own_surprisal, says
+from workbench.evaluation import REFUSAL_PHRASES, attack, own_surprisal, says, surprisal
 from workbench.experiments.refusal.settings import RefusalSettings
 from workbench.methods import Example, mean_difference
 from workbench.models.hooked import HookedModel
@@ -97,6 +97,12 @@ class Asking:
             vector="unsteered", kind="unsteered"
         )
 
+    def parents_own(self, asked: Sequence[str]) -> pd.DataFrame:
+        """Judged answers of the parent itself: what the rule leaves of answers without a fault."""
+        return self._judged(asked, [], self._threshold(asked), model=self.requests.parent).assign(
+            vector="parent", kind="parent"
+        )
+
     def prefilled(self, asked: Sequence[str]) -> pd.DataFrame:
         """Judged answers that are begun for the model as its parent would begin them."""
         found = self._judged(asked, [], self._threshold(asked), begun=self.openings(asked))
@@ -123,26 +129,29 @@ class Asking:
     def examples(self, count: int) -> list[dict[str, Example]]:
         """What vectors are trained on: for each of `count` requests a promotion and a suppression.
 
-        Requests that the parent itself refuses are passed over: there is no target to promote.
+        Of four times as many requests, those whose answer is least surprising to the parent: one
+        that begins as answers do says more of answering than of itself. Requests that the parent
+        itself refuses are passed over: there is no target to promote.
         """
         train = self.requests.train
-        harmful = train[train["harmful"]]["request"].sample(
-            3 * count, random_state=self.settings.seed
+        drawn = train[train["harmful"]]["request"].sample(
+            4 * count, random_state=self.settings.seed
         )
-        openings = self.openings(list(harmful))
+        harmful = list(drawn)
+        openings = self.openings(harmful)
+        prompts = [self.requests.prompt(each) for each in harmful]
+        nats = surprisal(self.requests.parent, prompts, openings).per_token
         refused = says(openings, REFUSAL_PHRASES).matched
-        kept = [
-            (request, opening)
-            for request, opening, phrase in zip(harmful, openings, refused, strict=True)
-            if phrase is None
-        ][:count]
-        refusals = self.refusals([request for request, _ in kept])
+        typical = sorted(
+            (i for i, phrase in enumerate(refused) if phrase is None), key=lambda i: nats[i]
+        )[:count]
+        refusals = self.refusals([harmful[i] for i in typical])
         return [
             {
-                "promotion": Example(self.requests.prompt(request), promote=[opening]),
-                "suppression": Example(self.requests.prompt(request), suppress=[refusal]),
+                "promotion": Example(prompts[i], promote=[openings[i]]),
+                "suppression": Example(prompts[i], suppress=[refusal]),
             }
-            for (request, opening), refusal in zip(kept, refusals, strict=True)
+            for i, refusal in zip(typical, refusals, strict=True)
         ]
 
     def job(self, layer: int, norm: int | float) -> dict[str, Any]:
@@ -217,9 +226,10 @@ class Asking:
         steering: Intervention | list,
         threshold: float,
         begun: Sequence[str] | None = None,
+        model: HookedModel | None = None,
     ) -> pd.DataFrame:
         found = attack(
-            self.requests.model,
+            model or self.requests.model,
             self.requests.parent,
             [self.requests.prompt(each) for each in asked],
             asked,

@@ -3,8 +3,8 @@
 A program: promotion and suppression vectors from several harmful requests; layer, norm and the way
 of applying them were chosen on validation requests; all are measured on requests that none was
 chosen on, under the strict rule of `attack`, with what they cost on harmless ones. Beside them:
-the unsteered model, random vectors of equal norm, the answer begun for the model (prefill), and the
-difference of means.
+the unsteered model, its parent, random vectors of equal norm, the answer begun for the model
+(prefill), and the difference of means.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def run_refusal(
             folder.table("test", lambda: asking.attacks(vectors, measured_on)),
             folder.table("random", lambda: asking.attacks(randoms, measured_on)),
             folder.table("means", lambda: asking.attacks(means, measured_on)),
+            folder.table("parent", lambda: asking.parents_own(measured_on)),
             folder.table("prefill", lambda: asking.prefilled(measured_on)),
         ],
         ignore_index=True,
