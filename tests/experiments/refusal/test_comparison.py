@@ -18,7 +18,14 @@ from workbench.runs import RunFolder
 
 pytest.importorskip("sklearn")
 COMPARED = ComparisonSettings(
-    SETTINGS, layers=[1, 2], tokens=1, mean_requests=6, direction_requests=2, harmless=2, random=2
+    SETTINGS,
+    requests=2,
+    layers=[1, 2],
+    tokens=1,
+    mean_requests=6,
+    direction_requests=2,
+    harmless=2,
+    random=2,
 )
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from workbench.evaluation import relative_norms
 from workbench.experiments.compare.made import SHARES, Made
 from workbench.experiments.compare.meter import margins
-from workbench.experiments.compare.task import Item, Task
+from workbench.experiments.compare.task import Item, Task, as_long
 from workbench.methods import (
     BipoSettings,
     ContrastSet,
@@ -42,7 +42,6 @@ from workbench.models.adapter import merge
 from workbench.models.edited import edited_copy
 from workbench.models.hooked import HookedModel
 from workbench.models.identity import facts_of
-from workbench.models.text import prompt_ids
 from workbench.steering import (
     Ablate,
     Add,
@@ -109,7 +108,10 @@ def letters(task: Task, layer: int, seed: int) -> list[Made]:
 def front(task: Task, layer: int, seed: int) -> list[Made]:
     """ActAdd: one pair of answers, at the first positions; as long as its longest difference."""
     item = task.train[0]
-    made = act_add(task.model, *_as_long(task, item), layer)
+    answers = as_long(task.model, item)
+    if answers is None:
+        raise UnfitTaskError("its two answers cannot be made equally long in tokens")
+    made = act_add(task.model, *answers, layer)
     longest = max(made.vectors, key=lambda vector: vector.norm)
 
     def apply(vector: SteeringVector, scale: float) -> Steering:
@@ -298,19 +300,3 @@ def _in_stream(task: Task, vector: SteeringVector, share: float) -> SteeringVect
     """The vector as long as a share of the stream's mean norm at its layer."""
     (norm,) = relative_norms(task.model, [vector], task.harmless["train"]).stream
     return vector.normalized(share * norm)
-
-
-def _as_long(task: Task, item: Item) -> tuple[str, str]:
-    """The item's two answers, the shorter one padded with full stops to as many tokens.
-
-    Both begin with the first token of its prompt, as every prompt does: that position takes no
-    part in what is said, and has by far the longest stream.
-    """
-    opening = task.model.tokenizer.decode(prompt_ids(task.model, item.prompt)[:1])
-    texts = [opening + item.shows, opening + item.lacks]
-    for _ in range(256):
-        counts = [len(prompt_ids(task.model, text)) for text in texts]
-        if counts[0] == counts[1]:
-            return texts[0], texts[1]
-        texts[counts.index(min(counts))] += " ."  # spaces merge with one another
-    raise UnfitTaskError("its two answers cannot be made equally long in tokens")

@@ -17,6 +17,7 @@ from workbench.experiments.questions import UNSEEN, VALIDATION
 from workbench.methods import LetteredPair, lettered_pairs
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
+from workbench.models.text import prompt_ids
 from workbench.steering import generate
 from workbench.testbeds import Testbed
 from workbench.testbeds.splits import PARTS, Part, part_of
@@ -185,6 +186,22 @@ def prompts_task(
         items["test"],
         _questions(model),
     )
+
+
+def as_long(model: HookedModel, item: Item) -> tuple[str, str] | None:
+    """The item's two answers, the shorter one padded with full stops to as many tokens, or None.
+
+    Both begin with the first token of its prompt, as every prompt does: that position takes no
+    part in what is said, and has by far the longest stream.
+    """
+    opening = model.tokenizer.decode(prompt_ids(model, item.prompt)[:1])
+    texts = [opening + item.shows, opening + item.lacks]
+    for _ in range(256):
+        counts = [len(prompt_ids(model, text)) for text in texts]
+        if counts[0] == counts[1]:
+            return texts[0], texts[1]
+        texts[counts.index(min(counts))] += " ."  # spaces merge with one another
+    return None
 
 
 def _lettered(

@@ -49,7 +49,7 @@ def run_comparison(
     asking = Asking(requests, one_shot, progress)
     vectors = folder.vectors(
         "one-shot",
-        lambda: one_shot_vectors(asking, [(one_shot.layer, one_shot.norm)], one_shot.requests),
+        lambda: one_shot_vectors(asking, [(one_shot.layer, one_shot.norm)], settings.requests),
     )
     harmful = _texts(requests.validation)[0]
     chosen_on = harmful[: one_shot.validation_requests]

@@ -40,11 +40,13 @@ class RefusalSettings:
 class ComparisonSettings:
     """What the comparison with the refusal direction adds to the vectors of the experiment.
 
+    `requests` training requests give a promotion and a suppression vector each, fewer than there.
     `mean_requests` of each kind give the means, `direction_requests` of each kind the metric, and
     as many others the candidates' scores. `layers` and the last `tokens` are candidates.
     """
 
     one_shot: RefusalSettings
+    requests: int
     layers: Sequence[int]
     tokens: int
     mean_requests: int
