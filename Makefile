@@ -1,7 +1,7 @@
 # `make` says what there is. Every target makes the environment it needs, and only when it needs to.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test test-all test-tl3 lint notebooks bench clean venv venv-tl3
+.PHONY: help demo gallery test test-all test-tl3 lint notebooks notebooks-html notebooks-sync bench clean venv venv-tl3
 
 PYTHON ?= python3
 export PYTHON
@@ -13,7 +13,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(1)/bin/python -m pytest -n $(WORKERS) --dist loadgroup
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: venv  ## Make, apply, measure and draw a steering vector on the embedded model
 	@echo "Running the demo."
@@ -45,6 +45,14 @@ lint: venv  ## Check format, style, types and which room uses which
 notebooks: venv  ## Open the notebooks in JupyterLab
 	@echo "Opening the notebooks."
 	@.venv/bin/jupyter lab notebooks
+
+notebooks-html: venv  ## Run every notebook and write it with its outputs to out/notebooks/
+	@echo "Running the notebooks: about half an hour on two cores."
+	@PLOTLY_RENDERER=notebook .venv/bin/jupyter nbconvert --to html --execute \
+		--output-dir out/notebooks notebooks/*.ipynb
+
+notebooks-sync: venv  ## Bring notebooks and their percent scripts into step: the newer one counts
+	@.venv/bin/jupytext --sync notebooks/*.ipynb
 
 bench: venv  ## Measure what we claim about speed and memory
 	@echo "Running the benchmarks."
