@@ -212,7 +212,7 @@ for run, some in zip(far_runs, np.reshape(texts, (-1, n)).tolist(), strict=True)
 draw_spectrum(spectrum(refusing))
 
 # %% [markdown]
-# Three components hold all of it, 82%, 13% and 5%: one for each question, since seeds agree. The
+# Three components hold all of it, 82%, 12% and 5%: one for each question, since seeds agree. The
 # effective rank is 1.8; nine random vectors have 8.9.
 #
 # The spans of the two behaviours, by their principal angles: the smallest angle between any
@@ -235,7 +235,7 @@ principal_angles(refusing, pirates)
 draw_norms(relative_norms(model, vectors[::3], prompts))
 
 # %% [markdown]
-# About a sixth of the stream's norm (16 to 18%). Most tokens' streams are turned only a little.
+# About a sixth of the stream's norm (15 to 17%). Most tokens' streams are turned only a little.
 #
 # ## Different directions, the same effect?
 #
