@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.steering.prepared import Prepared
+from workbench.steering.prepared import Prepared, lowest_layer
 
 PROMPTS = ["w1 w2 w3 ", "w4 ", "w1 w2 w3 ", "w5 w6 w7 w8 w9 ", "w4 ", "w4 "]
 COMPLETIONS = ["w10 w11", "w12", "w13 w14 w15", "w16 w17", "w18 w19 w20", "w21"]
@@ -87,3 +87,11 @@ def test_the_embedded_model(embedded):
     found = Prepared.of(embedded, prompts, answers, layer=12).score(steering).log_probs
     plain = wb.log_prob(embedded, prompts, answers, steering)
     torch.testing.assert_close(found.total, plain.total, rtol=1e-4, atol=1e-3)
+
+
+def test_the_lowest_layer_is_known_where_texts_can_be_prepared(tiny):
+    v, later = vector(tiny), vector(tiny, 3, 1)
+    assert lowest_layer(tiny, [wb.Add(later), wb.Clamp(v)]) == 2
+    gated = wb.When(wb.Condition(v, 0.0), wb.Add(v))
+    for steering in ([], wb.Ablate(v), gated, wb.Add([v, later])):
+        assert lowest_layer(tiny, steering) is None

@@ -31,6 +31,20 @@ from workbench.steering.scoring import (
 DEFAULT_BATCH = 16
 
 
+def lowest_layer(model: HookedModel, steering: Steering) -> int | None:
+    """The first layer that interventions edit, where `Prepared` can score them; else None.
+
+    It cannot where they go row by row, are gated, or edit anything but inputs of blocks.
+    """
+    interventions = as_interventions(steering)
+    edits = [edit for one in interventions for edit in one.edits(model)]
+    layers = [is_block_input(model, edit.hook) for edit in edits]
+    if rows_of(interventions) is not None or any(edit.when is not None for edit in edits):
+        return None
+    known = [layer for layer in layers if layer is not None]
+    return min(known) if known and len(known) == len(layers) else None
+
+
 @dataclass(frozen=True, eq=False)
 class Scored:
     """Log-probs of completions, and whether greedy decoding would write each, token by token."""

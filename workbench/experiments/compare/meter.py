@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
+from torch import Tensor
 
 from workbench.evaluation import Reference, accuracy, cost, distinct_share, surprisal
 from workbench.experiments.compare.task import Item, Task
@@ -16,19 +17,26 @@ from workbench.models import chat
 from workbench.models.hooked import HookedModel
 from workbench.steering import generate, log_prob
 from workbench.steering.interventions import Steering
+from workbench.steering.prepared import Prepared, lowest_layer
 
 
 def margins(
     model: HookedModel, items: Sequence[Item], steering: Steering = (), *, per_token: bool = True
 ) -> list[float]:
     """By item: log P(shows) - log P(lacks), in nats a token or in all."""
-    scored = log_prob(
-        model,
+    scored = log_prob(model, *_asked(items), steering)
+    return _margins(scored.mean if per_token else scored.total)
+
+
+def _asked(items: Sequence[Item]) -> tuple[list[str], list[str]]:
+    """Each item's prompt with either answer."""
+    return (
         [item.prompt for item in items for _ in range(2)],
         [text for item in items for text in (item.shows, item.lacks)],
-        steering,
     )
-    values = scored.mean if per_token else scored.total
+
+
+def _margins(values: Tensor) -> list[float]:
     shows, lacks = values.view(-1, 2).unbind(-1)
     return (shows - lacks).tolist()
 
@@ -50,6 +58,7 @@ class Meter:
     harmless: tuple[str, ...]
     answer_tokens: int
     questions: int
+    _prepared: dict[tuple[int, int, int], Prepared] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -80,10 +89,23 @@ class Meter:
             questions,
         )
 
+    def margins(
+        self, model: HookedModel, items: tuple[Item, ...], steering: Steering
+    ) -> list[float]:
+        """`margins`; of items that were asked before, what lies below the steering is known."""
+        layer = lowest_layer(model, steering)
+        if layer is None:
+            return margins(model, items, steering)
+        key = (id(model), id(items), layer)
+        if key not in self._prepared:
+            # The model is kept with it: an id is another model's as soon as one is gone.
+            self._prepared[key] = Prepared.of(model, *_asked(items), layer)
+        return _margins(self._prepared[key].score(steering).log_probs.mean)
+
     def tried(self, model: HookedModel, steering: Steering) -> dict[str, float]:
         """On validation: the mean margin, and the cost."""
         return {
-            "margin": float(np.mean(margins(model, self.chosen_on, steering))),
+            "margin": float(np.mean(self.margins(model, self.chosen_on, steering))),
             "kl": cost(model, self.spent, steering).mean_kl,
         }
 
@@ -93,7 +115,7 @@ class Meter:
 
     def changes(self, model: HookedModel, steering: Steering, base: Sequence[float]) -> list[float]:
         """By test item, how much the margin grows over `base`."""
-        now = margins(model, self.items, steering)
+        now = self.margins(model, self.items, steering)
         return [after - before for after, before in zip(now, base, strict=True)]
 
     def measured(

@@ -1,0 +1,20 @@
+"""What methods are measured by: margins are those of `log_prob`, prepared or not."""
+
+import pytest
+import torch
+
+import workbench as wb
+from workbench.experiments.compare.meter import Meter, margins
+
+SIZES = {"chosen_on": 4, "measured_on": 5, "harmless": 3, "answer_tokens": 4, "questions": 4}
+
+
+def test_prepared_margins_equal_plain_ones(task):
+    meter = Meter.of(task, **SIZES)
+    vector = wb.SteeringVector(torch.linspace(-2, 2, task.model.cfg.d_model), 2)
+    gate = wb.When(wb.Condition(vector, 0.0), wb.Add(vector))
+    for steering in (wb.Add(vector), wb.Add(vector, -2.0), wb.Ablate(vector), gate):
+        for items in (meter.items, meter.chosen_on):
+            found = meter.margins(task.model, items, steering)
+            assert found == pytest.approx(margins(task.model, items, steering), abs=1e-4)
+    assert len(meter._prepared) == 2  # one for each set of items; ablation and the gate have none
