@@ -1,7 +1,7 @@
 # `make` says what there is. Every target makes the environment it needs, and only when it needs to.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo gallery test test-all test-tl3 lint notebooks notebooks-html notebooks-sync bench clean venv venv-tl3
+.PHONY: help demo gallery test test-all test-browser test-tl3 lint notebooks notebooks-html notebooks-sync bench clean venv venv-tl3
 
 PYTHON ?= python3
 export PYTHON
@@ -30,6 +30,10 @@ test: venv  ## Run the tests, without the slow ones
 test-all: venv  ## Run every test
 	@echo "Running every test."
 	@$(call PYTEST,.venv) $(ARGS)
+
+test-browser: venv  ## Run the tests in a browser (SCREENSHOTS=folder keeps pictures)
+	@echo "Driving the explorer in a browser."
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs $(ARGS)
 
 test-tl3: venv-tl3  ## Run the core tests under TransformerLens 3.9
 	@echo "Running the core tests under TransformerLens 3.9."

@@ -81,7 +81,7 @@ def test_an_optimized_vector_appears_in_the_list_with_its_curve(panel):
     assert settled(panel) == ""
     assert panel.state.vectors[-1].label == "w5 w6"
     assert len(panel.vectors.rows.children) == 3
-    assert len(box.curve.data[0].y) >= 2
+    assert len(box.curve.figure.data[0].y) >= 2
     assert "loss" in box.status.value
 
 
@@ -90,11 +90,11 @@ def test_the_lens_and_what_is_behind_a_cell(panel):
         panel.lens.view.value = view
         panel.lens.look()
         assert settled(panel) == ""
-        (figure,) = panel.lens.grid.children
+        (figure,) = panel.lens.grid.widget.children
         assert len(figure.data) >= 1
         panel.lens.open(3, 2)
         assert settled(panel) == ""
-        assert any("layer 3" in child.value for child in panel.lens.behind.children[:1])
+        assert "layer 3" in panel.lens.behind.children[0].children[0].value
 
 
 def test_geometry_and_a_pair(panel):
@@ -117,7 +117,8 @@ def test_structure_reads_two_sets(panel):
         box.value = "\n".join(f"w{k} w{i}" for i in range(6))
     panel.structure.look()
     assert settled(panel) == ""
-    assert len(panel.structure.plane.children) == len(panel.structure.separation.children) == 1
+    assert panel.structure.plane.figure is not None
+    assert panel.structure.separation.figure is not None
     panel.structure.layer.value = 1
     assert settled(panel) == ""
 
@@ -165,3 +166,56 @@ def test_code_and_bad_arguments(panel, tiny):
         wb.explore(tiny, prompts={"a": ["w1"]})
     with pytest.raises(ValueError, match="16 wide"):
         wb.explore(tiny, wb.SteeringVector(torch.ones(16), 1))
+
+
+def test_figures_go_into_one_widget_and_follow_the_page(panel):
+    panel.geometry.look()
+    assert settled(panel) == ""
+    chart = panel.geometry.map
+    widget, paper = chart.figure, chart.figure.layout.template.layout.paper_bgcolor
+    assert widget.layout.width == 700
+    panel.ground.surroundings.width = 500
+    panel.ground.surroundings.dark = True
+    assert widget.layout.width == 456
+    assert widget.layout.template.layout.paper_bgcolor != paper
+    panel.geometry.look()
+    assert settled(panel) == ""
+    assert chart.figure is widget
+    assert len(widget.data) == 1
+    assert widget.layout.width == 456
+
+
+def test_what_is_typed_never_becomes_markup(panel):
+    nasty = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
+    panel.prompt.value = f"w1 {nasty}"
+    panel.optimize.promote.value, panel.optimize.steps.value = nasty, 2
+    panel.optimize.start.click()
+    assert settled(panel) == ""
+    panel.geometry.look()
+    assert settled(panel) == ""
+    panel.geometry.open(0, 2)
+    panel.lens.look()
+    assert settled(panel) == ""
+    panel.steer.controls["tokens"].value = 4
+    panel.steer.generate.click()
+    assert settled(panel) == ""
+    panel._code()
+    shown = [panel.code.value, panel.steer.top.value, panel.steer.steered.value]
+    shown += [each.value for box in panel.geometry.pair.children for each in box.children]
+    assert any("&lt;" in text for text in shown)
+    assert not any("<img" in text or "<script" in text for text in shown)
+    for row in panel.vectors.rows.children:
+        assert not row.children[0].description_allow_html
+    labels = "".join(map(str, panel.geometry.map.figure.data[0].x or ()))
+    ticks = "".join(panel.geometry.map.figure.layout.xaxis.ticktext or ())
+    assert "<img" not in labels + ticks
+
+
+def test_the_lens_refuses_a_prompt_that_would_fill_the_memory(panel, monkeypatch):
+    monkeypatch.setattr("workbench.explorer.lens_tab.LONGEST", 8)
+    panel.prompt.value = "w1 " * 20
+    panel.lens.look()
+    assert "the lens reads 8 tokens at most" in settled(panel)
+    panel.prompt.value = "w1"
+    panel.lens.look()
+    assert settled(panel) == ""

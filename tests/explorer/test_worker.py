@@ -74,6 +74,15 @@ def test_errors_are_told_and_the_thread_goes_on(worker):
     assert seen == ["on"]
 
 
+def test_it_tells_what_it_is_at():
+    told = []
+    worker = Worker(lambda message: None, told.append)
+    worker.ask("a", lambda task: None)
+    assert worker.wait(5)
+    worker.close()
+    assert told == ["", "a", ""]
+
+
 def test_closed_it_has_no_thread_and_takes_nothing():
     worker = Worker(lambda message: None)
     worker.ask("a", lambda task: None)

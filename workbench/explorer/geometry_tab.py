@@ -8,7 +8,7 @@ import ipywidgets as ipw
 
 from workbench.analysis import CosineGeometry, cosine_geometry, vector_lens
 from workbench.explorer.markup import table, words
-from workbench.explorer.parts import ROW, WIDE, Ground, button, shown
+from workbench.explorer.parts import ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.worker import Task
 from workbench.figures import draw_cosine_geometry
 from workbench.steering import SteeringVector
@@ -23,9 +23,11 @@ class GeometryTab:
         self.ground = ground
         draw = button("Draw", "Compare all vectors of the list", self.look)
         self.clustered = ipw.Checkbox(value=False, description="clustered", indent=False)
-        self.map = ipw.VBox([ipw.HTML("<i>Two vectors or more can be compared.</i>")])
-        self.pair = ipw.HBox(layout=ROW)
-        self.widget = ipw.VBox([ipw.HBox([draw, self.clustered], layout=ROW), self.map, self.pair])
+        self.map = ground.chart("Draw compares the vectors of the list; it takes two or more.")
+        self.pair = ipw.HBox(layout=SIDE_BY_SIDE)
+        self.widget = ipw.VBox(
+            [ipw.HBox([draw, self.clustered], layout=ROW), self.map.widget, self.pair]
+        )
         self._found: CosineGeometry | None = None
         self._vectors: list[SteeringVector] = []
 
@@ -45,7 +47,7 @@ class GeometryTab:
             vectors, order="clustered" if clustered else "given", across_layers=several
         )
         title = "Cosine between vectors of different layers" if several else "Cosine"
-        self.map.children = [shown(draw_cosine_geometry(self._found, title=title), self._clicked)]
+        self.map.show(draw_cosine_geometry(self._found, title=title), [self._clicked])
         self.pair.children = []
 
     def _clicked(self, points: Any) -> None:

@@ -8,7 +8,7 @@ import ipywidgets as ipw
 
 from workbench.analysis import LogitLens, attribute, logit_lens
 from workbench.explorer.markup import table, words
-from workbench.explorer.parts import LABELLED, ROW, Ground, button, shown
+from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.worker import Task
 from workbench.figures import draw_attribution, draw_lens_change, draw_logit_lens
 from workbench.models.hooked import HookedModel
@@ -16,6 +16,7 @@ from workbench.models.text import completion_ids, prompt_ids
 
 VIEWS = ("steered", "unsteered", "difference")
 MOST_POSITIONS = 40
+LONGEST = 1000  # tokens; each layer holds a number for every token and every word, some times
 
 
 class LensTab:
@@ -23,20 +24,26 @@ class LensTab:
 
     def __init__(self, ground: Ground):
         self.ground = ground
-        self.view = ipw.ToggleButtons(options=VIEWS, description="show", style=LABELLED)
+        self.view = ipw.ToggleButtons(
+            options=VIEWS,
+            tooltips=[f"Show the {view} grid" for view in VIEWS],
+            style={"button_width": "auto"},
+            layout=ipw.Layout(width="auto"),
+        )
         self.view.observe(lambda change: self.look(), "value")
         self.follow = ipw.Checkbox(value=False, description="follow changes", indent=False)
         self.target = ipw.Text(
             description="target", placeholder="the text's own next token", style=LABELLED
         )
         draw = button("Draw", "Read every layer at every position of the prompt", self.look)
-        self.grid = ipw.VBox([ipw.HTML("<i>Draw shows the grid of the current prompt.</i>")])
-        self.behind = ipw.VBox()
+        self.grid = ground.chart("Draw shows the grid of the current prompt.")
+        self.behind, self.cause = ipw.HBox(layout=SIDE_BY_SIDE), ground.chart()
         self.widget = ipw.VBox(
             [
                 ipw.HBox([self.view, self.target, draw, self.follow], layout=ROW),
-                self.grid,
+                self.grid.widget,
                 self.behind,
+                self.cause.widget,
             ]
         )
         self._first = 0
@@ -55,6 +62,9 @@ class LensTab:
         state, view = self.ground.state, str(self.view.value)
         self.ground.calm()
         text, steering = state.text(), state.steering()
+        length = len(prompt_ids(state.model, text))
+        if length > LONGEST:
+            raise ValueError(f"the lens reads {LONGEST} tokens at most, and this is {length}")
         target = self.target.value or None
         if view == "difference" and target is None:
             likeliest = _likeliest(logit_lens(state.model, text, steering=steering))
@@ -74,8 +84,9 @@ class LensTab:
             figure = draw_lens_change(lenses["unsteered"], lenses["steered"], first=self._first)
         else:
             figure = draw_logit_lens(some, first=self._first, title=f"Logit lens, {view}")
-        self.grid.children = [shown(figure, self._clicked)]
-        self.behind.children = []
+        self.grid.show(figure, [self._clicked])
+        self.behind.children = ()
+        self.cause.clear()
 
     def _clicked(self, points: Any) -> None:
         """A cell: rows are layers, columns positions from the first one shown."""
@@ -100,7 +111,8 @@ class LensTab:
                 )
             ]
             where = f"layer {lens.layers[layer]}, after {lens.tokens[position]!r}_{position}"
-            children += [ipw.HTML(words(f"{name}: {where}")), ipw.HTML(table(("token", ""), rows))]
+            shown = [ipw.HTML(words(f"{name}: {where}")), ipw.HTML(table(("token", ""), rows))]
+            children.append(ipw.VBox(shown, layout=WIDE))
         steering = state.steering()
         text = _until(state.model, state.text(), position)
         before, after = (
@@ -110,8 +122,9 @@ class LensTab:
         if steering and before != after and says and said:
             found = attribute(state.model, [text], says, said, steering)
             title = f"Why {after!r} rather than {before!r} after position {position}"
-            children.append(shown(draw_attribution(found.means(), title=title)))
+            self.cause.show(draw_attribution(found.means(), title=title))
         else:
+            self.cause.clear()
             why = "Steering does not change the likeliest token here."
             if before != after:
                 why = f"{before!r} and {after!r} are no tokens of their own after this text."

@@ -8,19 +8,20 @@ from html import escape
 from workbench.figures.theme import NEGATIVE, POSITIVE
 from workbench.steering import StreamedToken
 
+_LINES = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.5"
 _FULL = 3.0  # nats at which a token has its full colour
 
 
 def words(text: str) -> str:
     """Plain text, its line breaks kept."""
-    return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{escape(text)}</div>'
+    return f'<div style="{_LINES}">{escape(text)}</div>'
 
 
 def error(message: str) -> str:
     """Something that went wrong, for sighted readers and for screen readers."""
     return (
         f'<div role="alert" style="border-left:4px solid {NEGATIVE};padding:4px 10px;'
-        f'white-space:pre-wrap;overflow-wrap:anywhere">{escape(message)}</div>'
+        f'{_LINES}">{escape(message)}</div>'
     )
 
 
@@ -36,7 +37,7 @@ def coloured(tokens: Iterable[StreamedToken]) -> str:
             f'<span title="{title}" style="background:rgba({red},{green},{blue},'
             f'{0.65 * strength:.2f})">{escape(token.text)}</span>'
         )
-    return f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{"".join(spans)}</div>'
+    return f'<div style="{_LINES}">{"".join(spans)}</div>'
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -47,7 +48,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "<tr>" + "".join(f"<td {style}>{escape(str(cell))}</td>" for cell in row) + "</tr>"
         for row in rows
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return (
+        f'<table style="line-height:1.5"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table>"
+    )
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

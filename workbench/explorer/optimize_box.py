@@ -12,6 +12,8 @@ from workbench.figures import theme
 from workbench.methods import Example, optimize
 from workbench.methods.one_shot.descent import Descent
 
+STOPPED = {"steps": "all steps taken", "target": "low enough", "callback": "stopped"}
+
 
 class OptimizeBox:
     """Promote, suppress, layer, steps; a curve; the vector appears in the list."""
@@ -30,13 +32,13 @@ class OptimizeBox:
             "Optimize a vector", "Gradient descent on this one prompt", self.run, "primary"
         )
         self.status = ipw.Label("")
-        self.curve = go.FigureWidget(_empty_curve())
+        self.curve = ground.chart()
         self.widget = ipw.VBox(
             [
                 ipw.HBox([self.promote, self.suppress], layout=ROW),
                 ipw.HBox([self.layer, self.steps, self.norm, self.start], layout=ROW),
                 self.status,
-                self.curve,
+                self.curve.widget,
             ]
         )
 
@@ -53,11 +55,15 @@ class OptimizeBox:
             suppress=[self.suppress.value] if self.suppress.value else [],
         )
 
+        self.curve.show(_empty_curve())
+
         def seen(descent: Descent) -> bool:
             losses = [each.loss for each in descent.history]
-            with self.curve.batch_update():
-                self.curve.data[0].x = list(range(len(losses)))
-                self.curve.data[0].y = losses
+            figure = self.curve.figure
+            assert figure is not None
+            with figure.batch_update():
+                figure.data[0].x = list(range(len(losses)))
+                figure.data[0].y = losses
             self.status.value = f"step {len(losses) - 1}: loss {losses[-1]:.3f} nats"
             return task.stopped
 
@@ -77,7 +83,8 @@ class OptimizeBox:
         words = (self.promote.value or f"not {self.suppress.value}").strip()
         state.add(run.vector.labelled(words[:40]))
         self.vectors.draw()
-        self.status.value = f"{run.stopped} at step {run.step}: loss {run.loss:.3f} nats"
+        why = STOPPED.get(run.stopped, run.stopped)
+        self.status.value = f"{why}; best at step {run.step}: loss {run.loss:.3f} nats"
         state.tell()
 
 

@@ -50,12 +50,14 @@ class Explorer(ipw.VBox):
             [
                 ipw.HBox([self.prompt, self.as_chat], layout=ROW),
                 self.vectors.widget,
+                self.ground.surroundings,
                 self.ground.alert,
                 tabs,
                 ipw.HBox([copy], layout=ROW),
                 self.code,
             ]
         )
+        self.add_class("steering-explorer")
         if state.prompt:
             state.tell()
 

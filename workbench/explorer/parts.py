@@ -1,20 +1,31 @@
-"""What the tabs share: the panel's common ground, labelled controls, figures that take clicks."""
+"""What the tabs share: the panel's common ground, and labelled controls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import ipywidgets as ipw
-import plotly.graph_objects as go
 
+from workbench.explorer.chart import Chart
+from workbench.explorer.interrupt import heed_interrupts
 from workbench.explorer.markup import error
 from workbench.explorer.state import State
+from workbench.explorer.surroundings import Surroundings
 from workbench.explorer.worker import Task, Worker, turn
 
-WIDE = ipw.Layout(width="auto", flex="1 1 320px", min_width="240px")
+WIDE = ipw.Layout(width="auto", flex="1 1 320px", min_width="200px")
 ROW = ipw.Layout(flex_flow="row wrap", align_items="center")
+SIDE_BY_SIDE = ipw.Layout(flex_flow="row wrap", align_items="flex-start")
+# What takes long enough to be told of.
+DOING = {
+    "answer": "writing the answers …",
+    "optimize": "optimizing …",
+    "lens": "reading every layer …",
+    "cell": "looking behind the cell …",
+    "structure": "reading both sets …",
+}
 LABELLED = {"description_width": "initial"}
 
 
@@ -22,23 +33,38 @@ LABELLED = {"description_width": "initial"}
 class Ground:
     """One panel's state, its workers, and the place where errors are shown.
 
-    `quick` answers what a slider asks while `long` generates or optimizes.
+    `quick` answers what a slider asks while `long` generates or optimizes; `doing` says what they
+    are at.
     """
 
     state: State
     quick: Worker
     long: Worker
     alert: ipw.HTML
+    doing: ipw.Label
+    surroundings: Surroundings
 
     @classmethod
     def of(cls, state: State) -> Ground:
         """Workers whose errors are shown in the panel."""
-        alert = ipw.HTML()
+        alert, doing = ipw.HTML(), ipw.Label()
+        now: dict[str, str] = {}
 
         def failed(message: str) -> None:
             alert.value = error(message)
 
-        return cls(state, Worker(failed), Worker(failed), alert)
+        def begun(who: str, kind: str) -> None:
+            now[who] = DOING.get(kind, "")
+            doing.value = " ".join(filter(None, now.values()))
+
+        quick, long = (Worker(failed, partial(begun, who)) for who in ("quick", "long"))
+        for worker in (quick, long):
+            heed_interrupts(worker)
+        return cls(state, quick, long, alert, doing, Surroundings())
+
+    def chart(self, hint: str = "") -> Chart:
+        """A place for figures; `hint` stands there until there is one."""
+        return Chart(self.surroundings, hint)
 
     def calm(self) -> None:
         """Take the last error away."""
@@ -67,13 +93,3 @@ def button(label: str, hint: str, pressed: Callable[[], None], style: str = "") 
     made = ipw.Button(description=label, tooltip=hint, button_style=style)
     made.on_click(lambda _: pressed())
     return made
-
-
-def shown(
-    figure: go.Figure, clicked: Callable[[Any], None] | None = None, trace: int = 0
-) -> go.FigureWidget:
-    """A figure in the page; `clicked` gets the points of a click on one trace."""
-    widget = go.FigureWidget(figure)
-    if clicked is not None:
-        widget.data[trace].on_click(lambda trace, points, state: clicked(points))
-    return widget

@@ -6,13 +6,15 @@ import ipywidgets as ipw
 import torch
 
 from workbench.explorer.markup import coloured, table, words
-from workbench.explorer.parts import LABELLED, ROW, WIDE, Ground, button
+from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.state import KINDS, OWN_LAYER, POSITIONS
 from workbench.explorer.worker import Task, turn
-from workbench.models.hooked import HookedModel, device_of, logits, undisturbed
-from workbench.models.text import check_context, prompt_ids
-from workbench.steering import StreamedToken, steer, stream
-from workbench.steering.interventions import Steering
+from workbench.models.cached import cached_forward
+from workbench.models.hooked import HookedModel, undisturbed
+from workbench.models.text import check_context, pad, prompt_ids
+from workbench.steering import StreamedToken, stream
+from workbench.steering.hooks import apply_edits, plain_for
+from workbench.steering.interventions import Steering, as_interventions
 from workbench.steering.scoring import at_least_float32
 
 TOP = 5
@@ -40,11 +42,14 @@ class SteerTab:
         }
         for name, control in controls.items():
             control.style.description_width = "initial"
-            control.layout = ipw.Layout(width="auto", flex="1 1 150px", max_width="260px")
+            wanted = 210 if isinstance(control, ipw.IntSlider | ipw.FloatSlider) else 140
+            control.layout = ipw.Layout(
+                width="auto", flex=f"1 1 {wanted}px", min_width="100px", max_width="320px"
+            )
             control.observe(lambda change, name=name: self._set(name, change["new"]), "value")
         self.controls = controls
         self.top = ipw.HTML()
-        self.unsteered, self.steered = ipw.HTML(layout=WIDE), ipw.HTML(layout=WIDE)
+        self.unsteered, self.steered = ipw.HTML(), ipw.HTML()
         self.generate = button(
             "Generate", "Write both answers, token by token", self.run, "primary"
         )
@@ -57,7 +62,7 @@ class SteerTab:
                 self.top,
                 ipw.HBox(
                     [_named("Unsteered", self.unsteered), _named("Steered", self.steered)],
-                    layout=ROW,
+                    layout=SIDE_BY_SIDE,
                 ),
             ]
         )
@@ -98,6 +103,7 @@ class SteerTab:
     def _answer(self, task: Task) -> None:
         state = self.ground.state
         self.ground.calm()
+        self.status.value = ""
         text, steering = state.text(), state.steering()
         for name, how, place in (
             ("unsteered", [], self.unsteered),
@@ -131,12 +137,15 @@ def _named(title: str, inside: ipw.Widget) -> ipw.VBox:
 @torch.no_grad()
 def _likeliest(model: HookedModel, text: str, steering: Steering) -> list[tuple[str, str]]:
     """The likeliest next tokens with their probabilities."""
-    row = prompt_ids(model, text)
-    check_context(model, len(row), "the prompt")
-    ids = torch.tensor([row], device=device_of(model))
-    with undisturbed(model), steer(model, steering):
-        read = at_least_float32(logits(model, ids)[0, -1])
-    found = read.softmax(-1).topk(TOP)
+    ids = prompt_ids(model, text)
+    check_context(model, len(ids), "the prompt")
+    edits = [edit for one in as_interventions(steering) for edit in one.edits(model)]
+    batch = pad(model, [ids], side="left")
+    with undisturbed(model):
+        plain = plain_for(model, edits)
+        with apply_edits(model, edits, batch.lengths, plain=plain):
+            logits = cached_forward(model, plain)(batch.tokens, batch.attention_mask)[0]
+    found = at_least_float32(logits).softmax(-1).topk(TOP)
     decode = model.tokenizer.decode
     return [
         (repr(decode([token])), f"{probability:.1%}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import ipywidgets as ipw
 
 from workbench.analysis import ActivationStructure, activation_structure
 from workbench.explorer.markup import words
-from workbench.explorer.parts import LABELLED, ROW, Ground, button, shown, text_box
+from workbench.explorer.parts import LABELLED, ROW, Ground, button, text_box
 from workbench.explorer.worker import Task
 from workbench.figures import draw_plane, draw_separation
 from workbench.models import chat
@@ -31,15 +32,15 @@ class StructureTab:
         )
         self.layer.observe(lambda change: self.turn_to(), "value")
         read = button("Read", "Read both sets at every layer", self.look, "primary")
-        self.plane, self.separation = ipw.VBox(), ipw.VBox()
+        self.plane, self.separation = ground.chart(), ground.chart()
         self.chosen = ipw.HTML()
         self.widget = ipw.VBox(
             [
                 ipw.HBox(self.boxes, layout=ROW),
                 ipw.HBox([read, self.layer], layout=ROW),
-                self.plane,
+                self.plane.widget,
                 self.chosen,
-                self.separation,
+                self.separation.widget,
             ]
         )
         self._found: ActivationStructure | None = None
@@ -63,20 +64,15 @@ class StructureTab:
         }
         self._found = activation_structure(state.model, groups, folds=FOLDS)
         if not task.stopped:
-            self.separation.children = [shown(draw_separation(self._found))]
+            self.separation.show(draw_separation(self._found))
             self._draw()
 
     def _draw(self) -> None:
         assert self._found is not None
         layer = int(self.layer.value)
         here = [v for v in self.ground.state.vectors if layer in v.layers]
-        widget = shown(draw_plane(self._found.plane(layer), here))
-        for number, trace in enumerate(widget.data):
-            if number < len(NAMES):
-                trace.on_click(
-                    lambda trace, points, state, number=number: self._clicked(number, points)
-                )
-        self.plane.children = [widget]
+        clicked = [partial(self._clicked, number) for number in range(len(NAMES))]
+        self.plane.show(draw_plane(self._found.plane(layer), here), clicked)
 
     def _clicked(self, number: int, points: Any) -> None:
         """A point: one of a set's prompts, in their order."""

@@ -23,7 +23,7 @@ class VectorList:
         save = button("Save", "Write all vectors to the folder", self.save)
         load = button("Load", "Read vectors from the folder or file", self.load)
         self.widget = ipw.VBox(
-            [self.rows, ipw.HBox([self.folder, save, load], layout=ROW)],
+            [self.rows, ipw.HBox([self.folder, save, load, ground.doing], layout=ROW)],
         )
         self.draw()
 

@@ -48,11 +48,12 @@ Work = Callable[[Task], None]
 class Worker:
     """One thread. A newer request of a kind replaces one that waits, and stops one that runs.
 
-    What goes wrong is given to `failed` in words; the thread goes on.
+    What goes wrong is given to `failed` in words; the thread goes on. `begun` gets the kind of what
+    begins, and an empty one when nothing is left to do.
     """
 
-    def __init__(self, failed: Callable[[str], None]):
-        self._failed = failed
+    def __init__(self, failed: Callable[[str], None], begun: Callable[[str], None] | None = None):
+        self._failed, self._begun = failed, begun or (lambda kind: None)
         self._waiting: dict[str, Work] = {}
         self._running: tuple[str, Task] | None = None
         self._changed = threading.Condition()
@@ -98,6 +99,8 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._changed:
+                if not self._waiting:
+                    self._begun("")
                 self._running = None
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or self._closed)
@@ -107,6 +110,14 @@ class Worker:
                 work, task = self._waiting.pop(kind), Task()
                 self._running = (kind, task)
             try:
+                self._begun(kind)
                 work(task)
             except Exception as error:  # noqa: BLE001  # whatever it is, the panel says it and lives on
-                self._failed(f"{type(error).__name__}: {error}" if str(error) else repr(error))
+                self._failed(_words(error))
+
+
+def _words(error: Exception) -> str:
+    """What went wrong; a ValueError says it without its name."""
+    if not str(error):
+        return repr(error)
+    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"

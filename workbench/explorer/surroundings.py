@@ -1,0 +1,54 @@
+"""What the page around a panel is like: light or dark, and how wide the panel is in it.
+
+Neither is known to the kernel, and both change while a panel stands: the theme with the reader's
+settings, the width with the window. An empty line of the panel watches them.
+"""
+
+from __future__ import annotations
+
+import anywidget
+import traitlets
+
+_LOOKS = """
+function isDark(element) {
+  for (let node = element; node; node = node.parentElement) {
+    const [red, green, blue, alpha = 1] =
+      (getComputedStyle(node).backgroundColor.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+    if (alpha > 0.5) return 0.3 * red + 0.59 * green + 0.11 * blue < 128;
+  }
+  return false;
+}
+function render({ model, el }) {
+  el.style.width = "100%";
+  el.style.height = "0px";
+  el.setAttribute("aria-hidden", "true");
+  let later;
+  const look = () => {
+    const width = Math.floor(el.getBoundingClientRect().width);
+    if (!width) return;  // not in the page, or in a tab that is hidden
+    model.set("dark", isDark(el));
+    model.set("width", width);
+    model.save_changes();
+  };
+  const soon = () => { clearTimeout(later); later = setTimeout(look, 150); };
+  const sizes = new ResizeObserver(soon);
+  sizes.observe(el);
+  const themes = new MutationObserver(soon);
+  themes.observe(document.body, { attributes: true });
+  look();
+  return () => { clearTimeout(later); sizes.disconnect(); themes.disconnect(); };
+}
+export default { render };
+"""
+
+
+# Four titles fit a narrow window.
+_CSS = ".steering-explorer .lm-TabBar-tab { min-width: 0; padding: 0 6px; }"
+
+
+class Surroundings(anywidget.AnyWidget):
+    """An empty line that tells what is around it: `dark`, and `width` in pixels (0: not known)."""
+
+    _esm, _css = _LOOKS, _CSS
+    dark = traitlets.Bool(False).tag(sync=True)
+    width = traitlets.Int(0).tag(sync=True)
