@@ -6,7 +6,7 @@ prompts least refused:
 
     bypass  the refusal metric on harmful prompts, the direction ablated everywhere
     induce  the metric on harmless prompts, the difference added at its layer with its own norm; > 0
-    kl      KL(unsteered ‖ ablated) at the last token of harmless prompts, in nats; < 0.1
+    kl      KL(unsteered ‖ ablated) at the last token of harmless prompts, in nats; < 0.1 there
     layer   less than 0.8 of the model's
 """
 
@@ -60,6 +60,7 @@ def select_refusal_direction(
     *,
     tokens: int = 5,
     layers: Sequence[int] | None = None,
+    largest_kl: int | float = LARGEST_KL,
     progress: bool = True,
 ) -> RefusalDirection:
     """Select the direction from differences of means on `harmful` and `harmless` prompts.
@@ -97,11 +98,14 @@ def select_refusal_direction(
             }
         )
     table = pd.DataFrame(rows)
-    table["kept"] = (table["induce"] > 0) & (table["kl"] < LARGEST_KL)
+    induces = table["induce"] > 0
+    table["kept"] = induces & (table["kl"] < largest_kl)
     if not table["kept"].any():
         raise ValueError(
-            f"no candidate keeps the bounds: {int((table['induce'] > 0).sum())} of {len(table)} "
-            f"induce refusals, {int((table['kl'] < LARGEST_KL).sum())} have a KL under {LARGEST_KL}"
+            f"no candidate keeps the bounds: {int(induces.sum())} of {len(table)} induce refusals, "
+            f"{int((table['kl'] < largest_kl).sum())} have a KL under {largest_kl} nats; the "
+            f"smallest KL of those that induce is {table['kl'][induces].min():.3f}: try other "
+            "layers, or a larger `largest_kl`"
         )
     best = int(np.nanargmin(table["bypass"].where(table["kept"])))
     table["chosen"] = table.index == best

@@ -17,12 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from workbench.models.hooked import HookedModel, logits, undisturbed
+from workbench.models.hooked import HookedModel, undisturbed
 from workbench.models.text import pad, prompt_ids
 from workbench.steering.generation import generate
-from workbench.steering.hooks import steer
 from workbench.steering.interventions import Steering
-from workbench.steering.scoring import log_prob
+from workbench.steering.scoring import log_prob, read_at
 
 BATCH = 16
 LEAST_DIFFERENCE = 0.01  # of the probability that a token has on refused and on answered prompts
@@ -119,10 +118,9 @@ def last_log_probs(
         for start in range(0, len(prompts), BATCH):
             rows = [prompt_ids(model, prompt) for prompt in prompts[start : start + BATCH]]
             batch = pad(model, rows, side="right")
-            with steer(model, steering):
-                every = logits(model, batch.tokens, batch.attention_mask)
-            row = torch.arange(len(rows), device=every.device)
-            found.append(every[row, batch.lengths - 1].double().log_softmax(-1).cpu())
+            row = torch.arange(len(rows), device=batch.tokens.device)
+            read = read_at(model, batch, row, batch.lengths - 1, steering)
+            found.append(read.double().log_softmax(-1).cpu())
     return torch.cat(found)
 
 

@@ -77,15 +77,7 @@ class CompletionRows:
 
         Of a plain model (models/plain.py) only columns that somebody reads are unembedded.
         """
-        interventions = as_interventions(steering)
-        edits = [edit for one in interventions for edit in one.edits(model)]
-        plain = plain_for(model, edits)
-        with apply_edits(model, edits, self.prompt_lengths, rows_of(interventions), plain):
-            if plain is None:
-                every = logits(model, self.batch.tokens, self.batch.attention_mask)
-                return every[self.row, self.column]
-            columns, place = self.column.unique(return_inverse=True)
-            return columns_of(plain, self.batch, columns)[self.row, place]
+        return read_at(model, self.batch, self.row, self.column, steering, self.prompt_lengths)
 
 
 @dataclass(frozen=True)
@@ -115,6 +107,25 @@ class LogProbs:
 
     def __len__(self) -> int:
         return len(self.completions)
+
+
+def read_at(
+    model: HookedModel,
+    batch: TokenBatch,
+    row: Int[Tensor, " some"],
+    column: Int[Tensor, " some"],
+    steering: Steering = (),
+    prompt_lengths: Int[Tensor, " batch"] | None = None,
+) -> Float[Tensor, "some d_vocab"]:
+    """The logits at some places of rows padded on the right, under `steering`."""
+    interventions = as_interventions(steering)
+    edits = [edit for one in interventions for edit in one.edits(model)]
+    plain = plain_for(model, edits)
+    with apply_edits(model, edits, prompt_lengths, rows_of(interventions), plain):
+        if plain is None:
+            return logits(model, batch.tokens, batch.attention_mask)[row, column]
+        columns, place = column.unique(return_inverse=True)
+        return columns_of(plain, batch, columns)[row, place]
 
 
 def at_least_float32(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -34,7 +34,7 @@ def _selected(monkeypatch):
     """Selection needs a model that refuses; here its first candidate is taken."""
     metric = RefusalMetric((1,), ("x",), (), 1.0, 2, 2)
 
-    def first(model, harmful, harmless, given, *validation, tokens, layers, progress):
+    def first(model, harmful, harmless, given, *validation, tokens, layers, largest_kl, progress):
         assert given is metric
         assert not set(harmful) & set(validation[0])
         found = candidates(model, harmful, harmless, tokens, layers)

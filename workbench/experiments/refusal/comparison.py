@@ -105,6 +105,7 @@ def _direction(
         answered[n : 2 * n],
         tokens=settings.tokens,
         layers=settings.layers,
+        largest_kl=settings.largest_kl,
         progress=progress,
     )
 

@@ -79,7 +79,7 @@ def comparison_page(result: ComparisonResult, scale: Scale) -> Report:
         result.candidates.sort_values("bypass").head(12).round(3),
         "The candidates whose ablation makes harmful requests least refused: the metric in nats "
         "of log-odds, KL in nats. A candidate is kept where it induces refusals (above 0) and "
-        "costs less than 0.1 nats.",
+        f"costs less than {settings.largest_kl:g} nats (0.1 in the paper).",
     )
     report.details("Settings", asdict(settings))
     return report

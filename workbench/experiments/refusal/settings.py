@@ -42,13 +42,15 @@ class ComparisonSettings:
 
     `requests` training requests give a promotion and a suppression vector each, fewer than there.
     `mean_requests` of each kind give the means, `direction_requests` of each kind the metric, and
-    as many others the candidates' scores. `layers` and the last `tokens` are candidates.
+    as many others the candidates' scores. `layers` and the last `tokens` are candidates, whose KL
+    (nats) may be `largest_kl`.
     """
 
     one_shot: RefusalSettings
     requests: int
     layers: Sequence[int]
     tokens: int
+    largest_kl: float
     mean_requests: int
     direction_requests: int
     harmless: int
