@@ -133,10 +133,12 @@ print("said at the first stage:", both.texts)
 print(f"KL left at the second: {both.second.loss:.2f} nats over {len(both.second.losses)} steps")
 
 # %% [markdown]
-# Suppression is easily met. Promotion stops at 3.6 nats, the sum of three completions that
-# exclude each other. And see what the reentrant vector imitates: with " Just kidding" suppressed
-# at layer 6, the model says " Wait, that's not right." It takes the claim back in other words,
-# and the second stage faithfully learns *that*. Always look at the first stage's text.
+# Suppression is easily met. Promotion falls to 3.6 nats, the sum of three completions that
+# exclude each other; to stop earlier, *each* would have to be at its target, and 0.94 nats for
+# the first was not reached in 40 steps. And see what the reentrant vector imitates: with " Just
+# kidding" suppressed at layer 6, the model says " Wait, that's not right." It takes the claim
+# back in other words, and the second stage faithfully learns *that*. Always look at the first
+# stage's text.
 #
 # Beside them stand the difference of means, true minus false claims, which saw 60 of either kind
 # where the others saw one; and two random vectors, as long as the longest vector.
