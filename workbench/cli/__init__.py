@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from workbench.cli import steering, studies
+from workbench.cli.declared import study
 from workbench.cli.testbeds import testbeds
 from workbench.cli.vectors import vectors
 
@@ -38,5 +39,6 @@ for _command in (
     doctor,
 ):
     app.command()(_command)
+app.add_typer(study, name="study")
 app.add_typer(testbeds, name="testbed")
 app.add_typer(vectors, name="vectors")
