@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.analysis import refusal_direction
 from workbench.analysis.refusal_direction import candidates, select_refusal_direction
 from workbench.analysis.refusal_metric import RefusalMetric, last_log_probs
 from workbench.steering.activations import activations
@@ -56,10 +55,9 @@ def test_candidates_are_differences_of_means_at_each_token_and_layer(tiny):
 def test_scores_are_under_ablation_and_addition_and_the_least_refused_is_chosen(
     tiny, metric, monkeypatch
 ):
-    monkeypatch.setattr(refusal_direction, "LARGEST_KL", 1e9)
     moved = middle(tiny, metric)
     found = select_refusal_direction(
-        tiny, HARMFUL, HARMLESS, moved, HARMFUL, HARMLESS, tokens=2, progress=False
+        tiny, HARMFUL, HARMLESS, moved, HARMFUL, HARMLESS, tokens=2, largest_kl=1e9, progress=False
     )
     table = found.candidates
     assert set(table["layer"]) == {1, 2, 3}, "all are under 0.8 of four layers"
@@ -82,12 +80,19 @@ def test_scores_are_under_ablation_and_addition_and_the_least_refused_is_chosen(
     assert found.vector.layer == int(table[table["chosen"]]["layer"].iloc[0])
 
 
-def test_where_nothing_keeps_the_bounds_it_says_so(tiny, metric, monkeypatch):
+def test_where_nothing_keeps_the_bounds_it_says_so(tiny, metric):
     moved = middle(tiny, metric)
-    monkeypatch.setattr(refusal_direction, "LARGEST_KL", -1.0)
     with pytest.raises(ValueError, match=r"no candidate keeps the bounds: .* 0 have a KL under"):
         select_refusal_direction(
-            tiny, HARMFUL, HARMLESS, moved, HARMFUL, HARMLESS, tokens=1, progress=False
+            tiny,
+            HARMFUL,
+            HARMLESS,
+            moved,
+            HARMFUL,
+            HARMLESS,
+            tokens=1,
+            largest_kl=-1.0,
+            progress=False,
         )
     with pytest.raises(ValueError, match="0 harmful ones are refused"):
         select_refusal_direction(

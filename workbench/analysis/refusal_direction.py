@@ -101,11 +101,12 @@ def select_refusal_direction(
     induces = table["induce"] > 0
     table["kept"] = induces & (table["kl"] < largest_kl)
     if not table["kept"].any():
+        least = table["kl"][induces].min()
+        nearest = f" (the least KL of these: {least:.3f})" if induces.any() else ""
         raise ValueError(
-            f"no candidate keeps the bounds: {int(induces.sum())} of {len(table)} induce refusals, "
-            f"{int((table['kl'] < largest_kl).sum())} have a KL under {largest_kl} nats; the "
-            f"smallest KL of those that induce is {table['kl'][induces].min():.3f}: try other "
-            "layers, or a larger `largest_kl`"
+            f"no candidate keeps the bounds: of {len(table)}, {int(induces.sum())} induce refusals"
+            f"{nearest}, {int((table['kl'] < largest_kl).sum())} have a KL under {largest_kl} "
+            "nats. Try other layers, or a larger `largest_kl`"
         )
     best = int(np.nanargmin(table["bypass"].where(table["kept"])))
     table["chosen"] = table.index == best

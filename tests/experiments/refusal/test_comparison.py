@@ -22,6 +22,7 @@ COMPARED = ComparisonSettings(
     requests=2,
     layers=[1, 2],
     tokens=1,
+    largest_kl=0.1,
     mean_requests=6,
     direction_requests=2,
     harmless=2,
