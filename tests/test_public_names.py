@@ -46,6 +46,8 @@ CONTRACT = [
     "sweep_layers",
     "likely_completions",
     "reference_losses",
+    "push_to_hub",
+    "from_hub",
 ]
 
 

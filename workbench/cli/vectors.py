@@ -12,7 +12,10 @@ from workbench.cli.common import errors_in_words
 vectors = typer.Typer(help="Look at vector files, and turn one format into another.")
 PathArgument = Annotated[Path, typer.Argument(help="A vector file, or a folder of them.")]
 FormatOption = Annotated[
-    str | None, typer.Option(help="safetensors, gguf, pt or layers.pt; else by the file's name.")
+    str | None,
+    typer.Option(
+        help="safetensors, gguf, repeng, easysteer, pt or layers.pt; else by the file's name."
+    ),
 ]
 
 

@@ -98,7 +98,16 @@ def load_adapter(folder: str | Path) -> Adapter:
             factors=factors,
             facts=json.loads(metadata.get("facts", "{}")),
         )
-    except (json.JSONDecodeError, SafetensorError, KeyError) as error:
+    except AdapterError:
+        raise
+    except (
+        AttributeError,
+        LookupError,
+        RecursionError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise AdapterError(f"the adapter in {folder} could not be read: {error!r}") from error
 
 

@@ -4,6 +4,7 @@ from workbench.steering.affine import Affine, AffineMap
 from workbench.steering.gating import Condition, When
 from workbench.steering.generation import Generation, StreamedToken, generate, stream
 from workbench.steering.hooks import apply_edits, steer
+from workbench.steering.hub import from_hub, push_to_hub
 from workbench.steering.interventions import Ablate, Add, Clamp, Custom, Edit, Intervention
 from workbench.steering.orthogonalized import orthogonalize, orthogonalized
 from workbench.steering.positions import Positions
@@ -34,11 +35,13 @@ __all__ = [
     "VectorSet",
     "When",
     "apply_edits",
+    "from_hub",
     "generate",
     "load_interventions",
     "log_prob",
     "orthogonalize",
     "orthogonalized",
+    "push_to_hub",
     "save_interventions",
     "steer",
     "stream",

@@ -190,6 +190,6 @@ def refusing_damage(path: str | Path, what: str) -> Iterator[None]:
     """Turn whatever goes wrong while a file's contents are read into a ValueError that names it."""
     try:
         yield
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         missing = "it has no " if isinstance(error, KeyError) else ""
         raise ValueError(f"{path} holds a damaged {what}: {missing}{error}") from error

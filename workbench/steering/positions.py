@@ -222,6 +222,8 @@ class Positions:
                 f"the positions tensor has {own.shape[0]} rows, the batch has {index.shape[0]} "
                 "(axis batch)"
             )
+        if own.shape[-1] == 0:
+            return torch.zeros_like(index, dtype=torch.bool)
         own = own.expand(index.shape[0], -1)
         covered = (index >= 0) & (index < own.shape[1])
         return covered & own.gather(1, index.clamp(0, own.shape[1] - 1))

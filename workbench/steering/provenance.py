@@ -60,11 +60,28 @@ class Provenance:
         """Read back what `to_json` wrote. Raises ValueError for anything else."""
         data = json.loads(text)
         try:
+            _check_kinds(data)
             model = data.pop("model")
             record = None if model is None else ModelRecord(**model)
             return cls(model=record, examples=tuple(data.pop("examples")), **data)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"this is no provenance record of ours: {error}") from error
+
+
+def _check_kinds(data: Mapping[str, Any]) -> None:
+    """Raise TypeError for fields that are not what they should be: they are used much later."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        **dict.fromkeys(("method", "hook", "positions", "created"), str),
+        **dict.fromkeys(("config", "results", "versions"), dict),
+        "model": (dict, type(None)),
+        "seed": (int, type(None)),
+        "examples": list,
+    }
+    for name, kind in kinds.items():
+        if name in data and not isinstance(data[name], kind):
+            raise TypeError(f"{name} is {type(data[name]).__name__}")
+    if not all(isinstance(one, dict) for one in data["examples"]):
+        raise TypeError("an example is no dict")
 
 
 @cache

@@ -43,8 +43,9 @@ class VectorSet:
 
     def save(self, folder: str | Path) -> list[Path]:
         """One file a vector, named by its label; a number is put before it to keep the order."""
+        digits = max(3, len(str(len(self) - 1)))
         return [
-            vector.save(Path(folder) / f"{i:03d}_{_file_name(vector.label)}.safetensors")
+            vector.save(Path(folder) / f"{i:0{digits}d}_{_file_name(vector.label)}.safetensors")
             for i, vector in enumerate(self.vectors)
         ]
 
@@ -100,7 +101,9 @@ class VectorSet:
 
 
 def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in label) or "vector"
+    """The label as far as file systems take it: names end at 255 bytes, and more is put around."""
+    named = "".join(c if c.isalnum() or c in "-_" else "-" for c in label)
+    return named.encode()[:120].decode(errors="ignore") or "vector"
 
 
 def _field(vector: SteeringVector, name: str) -> Any:

@@ -4,6 +4,8 @@
 |---|---|---|
 | `safetensors` | one vector, or a folder of them | this workbench: everything is kept |
 | `gguf` | one vector a layer, from layer 2 on | llama.cpp, repeng, EasySteer |
+| `repeng` | the same, from layer 1 on | repeng |
+| `easysteer` | the same, from layer 1 on | EasySteer |
 | `pt` | a tensor, (d_model) or (n_layers, d_model) | PyTorch, EasySteer, most scripts |
 | `layers.pt` | a dict of layer and tensor | steering-vectors |
 
@@ -16,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.steering.formats.gguf import read_gguf, write_gguf
+from workbench.steering.formats.gguf import read_gguf, write_gguf, write_repeng
 from workbench.steering.formats.native import read_native, write_native
 from workbench.steering.formats.pt import (
     read_layers_pt,
@@ -40,6 +42,23 @@ class Format:
 
 FORMATS: dict[str, Format] = {
     "safetensors": Format(read_native, write_native, ".safetensors", "It keeps everything."),
+    "repeng": Format(
+        read_gguf,
+        write_repeng,
+        ".repeng.gguf",
+        "repeng sees the values and the blocks, and a model's name where it writes a model's type; "
+        "label and provenance are kept for this workbench. Layer 0 cannot be expressed. The "
+        "strength is set_control's, which wants a vector for every block that its ControlModel "
+        "wraps: wrap those of the file (layer_ids = layer - 1).",
+    ),
+    "easysteer": Format(
+        read_gguf,
+        write_repeng,
+        ".easysteer.gguf",
+        "EasySteer sees the values, the blocks and the method; label and provenance are kept for "
+        "this workbench. Layer 0 cannot be expressed. Scale, algorithm (direct adds) and positions "
+        "belong to its VectorSpec; choose there prompt and generation “all” for every position.",
+    ),
     "gguf": Format(
         read_gguf,
         write_gguf,
@@ -73,7 +92,13 @@ def read_vectors(path: str | Path, format: str | None = None) -> VectorSet:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"there is no vector file at {path}")
-    return format_named(path, format).read(path)
+    read = format_named(path, format).read
+    try:
+        return read(path)
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} holds vectors that cannot be used: {error}") from error
 
 
 def write_vectors(

@@ -7,6 +7,8 @@ pickled object is refused.
 
 from __future__ import annotations
 
+import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -24,15 +26,19 @@ from workbench.steering.vector import SteeringVector
 from workbench.steering.vector_set import VectorSet
 
 _FAILS = (
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
     NotImplementedError,
-    OverflowError,
-    RuntimeError,
+    MemoryError,
+    OSError,  # of the bytes in memory: the file itself has been read
+    RuntimeError,  # also that of too deep a recursion
     TypeError,
     UnpicklingError,
     ValueError,
+    struct.error,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -108,17 +114,38 @@ def _save(held: Any, path: Path) -> Path:
 
 
 def _load(path: Path) -> Any:
+    content = io.BytesIO(path.read_bytes())
     try:
-        with zipfile.ZipFile(path) as held:  # PyTorch itself does not look at the checksums
+        with zipfile.ZipFile(content) as held:  # PyTorch itself does not look at the checksums
+            if any(each.compress_type != zipfile.ZIP_STORED for each in held.infolist()):
+                raise ValueError("it is compressed, as PyTorch's own files never are")
             if held.testzip() is not None:
                 raise ValueError("its checksums are wrong")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content.seek(0)
+        found = torch.load(content, map_location="cpu", weights_only=True)
+        _check_plain(found)
+        return found
     except _FAILS as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{path} could not be read as plain tensors ({reason}). Pickled objects are not read: "
             "save the tensors themselves"
         ) from error
+
+
+def _check_plain(found: Any) -> None:
+    """Raise ValueError for tensors that say to be larger than what the file holds of them.
+
+    A file of a few bytes can hold a view of 10¹² times one number: it would fill the memory when
+    it is copied.
+    """
+    for held in found.values() if isinstance(found, dict) else [found]:
+        if not isinstance(held, Tensor):
+            continue
+        if held.layout != torch.strided or held.device.type != "cpu":
+            raise ValueError(f"a tensor of {held.layout} on {held.device}, no plain numbers")
+        if held.numel() * held.element_size() > held.untyped_storage().nbytes():
+            raise ValueError(f"a tensor of shape {tuple(held.shape)} that repeats what it holds")
 
 
 def _what(found: Any) -> str:
