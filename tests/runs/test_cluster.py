@@ -33,7 +33,7 @@ def test_a_node_that_dies_costs_no_job(folder, cluster, tmp_path):
     executor = RayCluster(workers=2)
 
     class Watched:
-        """Kills the second node when its worker has done a pack."""
+        """Kills the second node when both workers have done a pack, and waits until they have."""
 
         name = "watched"
 
@@ -44,6 +44,8 @@ def test_a_node_that_dies_costs_no_job(folder, cluster, tmp_path):
                 if len(seen) == 2 and not killed.is_set():
                     made.remove_node(second, allow_graceful=False)
                     killed.set()
+                elif not killed.is_set():
+                    time.sleep(0.5)  # no pack is given out meanwhile: time for the later one
                 yield outcomes
 
     begun = time.monotonic()

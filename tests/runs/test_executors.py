@@ -2,6 +2,8 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 import torch
@@ -9,7 +11,9 @@ import torch
 from tests.runs.conftest import declared, results
 from workbench.models import load_model
 from workbench.runs import Processes, Study, StudyFolder, ThisProcess, run_study
+from workbench.runs import executors as module
 from workbench.runs.executors import MOST_DEATHS, Waiting
+from workbench.runs.worker import Setup
 
 
 def test_several_processes_equal_this_one_to_the_bit(study, tmp_path):
@@ -80,3 +84,16 @@ def test_a_model_in_hand_must_be_the_declared_one(study, folder, tiny, tmp_path)
         run_study(study, tmp_path / "a", ThisProcess(other), progress=False)
     found = run_study(study, tmp_path / "a", ThisProcess(load_model(str(folder))), progress=False)
     assert found.complete
+
+
+def test_workers_that_do_nothing_but_die_are_told(study, monkeypatch):
+    class Dying(ThreadPoolExecutor):
+        def __init__(self, count, **options):
+            super().__init__(count)
+
+        def submit(self, *args):
+            raise BrokenProcessPool
+
+    monkeypatch.setattr(module, "ProcessPoolExecutor", Dying)
+    with pytest.raises(RuntimeError, match="died 7 times in a row"):
+        list(Processes(1).run(study.packs(), Setup(study.jobs[0].model)))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.runs.conftest import declared
-from workbench.methods.one_shot import optimize as module
+from workbench.methods.one_shot import optimize_batch
 from workbench.runs import Study
 from workbench.runs import makers as makers_module
 from workbench.runs.measures import Meter
@@ -41,7 +41,7 @@ def test_ctrl_c_makes_no_records(folder, worker, monkeypatch):
             if len(descent.history) == 2:
                 raise KeyboardInterrupt
 
-        return module.optimize_batch(model, jobs, callback=stop, **options)
+        return optimize_batch(model, jobs, callback=stop, **options)
 
     monkeypatch.setattr(makers_module, "optimize_batch", interrupted)
     with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):

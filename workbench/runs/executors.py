@@ -75,7 +75,7 @@ class ThisProcess:
 
     model: HookedModel | None = None
     threads: int | None = None
-    name: str = "this process"
+    name: str = field(default="this process", init=False)
 
     def run(self, packs: Sequence[Pack], setup: Setup) -> Iterator[list[Outcome]]:
         """Yield each pack's outcomes when it is done.
@@ -122,11 +122,21 @@ class Processes:
             )
 
     def run(self, packs: Sequence[Pack], setup: Setup) -> Iterator[list[Outcome]]:
-        """Yield each pack's outcomes when it is done; a new pool takes a broken one's place."""
+        """Yield each pack's outcomes when it is done; a new pool takes a broken one's place.
+
+        Raises RuntimeError where workers do nothing but die.
+        """
         waiting = Waiting.of(packs)
         count = min(self.workers, len(packs))
         threads = self.threads or max(1, (os.cpu_count() or 1) // max(count, 1))
+        fruitless = 0
         while waiting:
+            if fruitless > 2 * MOST_DEATHS:
+                raise RuntimeError(
+                    f"worker processes died {fruitless} times in a row before any was done with "
+                    "its jobs: is memory short for so many? What is finished is kept"
+                )
+            fruitless += 1
             # Spawned, not forked: a fork of a process with threads may hang.
             pool = ProcessPoolExecutor(
                 count,
@@ -135,7 +145,9 @@ class Processes:
                 initargs=(replace(setup, threads=threads),),
             )
             try:
-                yield from _until_broken(pool, count, waiting)
+                for outcomes in _until_broken(pool, count, waiting):
+                    fruitless = 0
+                    yield outcomes
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 

@@ -79,7 +79,7 @@ class Study:
     examples: Mapping[str, Any]
     layers: Sequence[int]
     seeds: Sequence[int] = (0,)
-    scales: Sequence[float] = (1.0,)
+    scales: Sequence[int | float] = (1.0,)
     measures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     act: str = "add"
     chat: bool = True

@@ -73,6 +73,7 @@ def summary_frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     by = ["method", "example", "layer", "scale", "name"]
     return (
         measures_frame(records)
+        .astype({"value": float, "unsteered": float})
         .groupby(by, sort=True)
         .agg(
             mean=("value", "mean"),
