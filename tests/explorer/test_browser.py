@@ -25,16 +25,22 @@ pytestmark = [
 MODEL = """\
 import workbench as wb
 from workbench.methods import random_vector
+from workbench.models.plain import plain_of
 import torch
 
 model = wb.load_model("tiny")
+
+def hooks():
+    parts = [*model.original_model.modules(), *plain_of(model).hf_model.modules()]
+    return [(list(part._forward_hooks), list(part._forward_pre_hooks)) for part in parts]
+
+before = hooks()  # a bridge has some of its own
 like = wb.SteeringVector(torch.full((32,), 0.5), 1)
 vectors = [random_vector(like, seed).labelled(f"control {seed}") for seed in range(2)]"""
 PANEL = "panel = wb.explore(model, vectors, 'w1 w2 w3')\npanel"
 HOOKS = """\
-inner = model.original_model
-assert not any(m._forward_hooks or m._forward_pre_hooks for m in inner.modules())
-print("clean")"""
+panel.ground.quick.wait()
+print("hooks left:", hooks() != before)"""
 NASTY = '<img src=x onerror="window.stolen=1"><script>window.stolen=1</script>'
 
 
@@ -96,7 +102,7 @@ def test_a_prompt_is_typed_and_a_slider_moved(seen):
     panel.get_by_label("Prompt", exact=True).fill("w7 w8 w9 w10")
     seen.until(lambda: next_tokens(seen) != first)
     typed = next_tokens(seen)
-    panel.get_by_role("slider").first.focus()
+    panel.get_by_role("slider", name="scale of control 0").focus()
     for _ in range(20):
         seen.page.keyboard.press("ArrowRight")
     seen.until(lambda: next_tokens(seen) != typed)
@@ -226,4 +232,4 @@ def test_a_second_panel_on_the_model_and_no_hook_left(seen):
     for panel in panels:
         panel.get_by_text("done", exact=True).wait_for()
     seen.run_cell(3)
-    seen.page.locator(".jp-OutputArea-output", has_text="clean").wait_for()
+    seen.page.locator(".jp-OutputArea-output", has_text="hooks left: False").wait_for()

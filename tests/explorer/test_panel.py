@@ -12,6 +12,8 @@ from workbench.methods import random_vector
 pytest.importorskip("ipywidgets")
 pytest.importorskip("anywidget")
 
+from workbench.explorer import lens_tab, steer_tab
+
 
 @pytest.fixture
 def vectors():
@@ -49,6 +51,29 @@ def test_the_likeliest_tokens_follow_the_controls(panel):
     unsteered, steered = cells.count("%"), cells.split("<td")[1:]
     assert unsteered == 2
     assert steered[0].split(">")[1] == steered[2].split(">")[1]  # nothing is on
+
+
+def test_what_a_slider_does_not_change_is_not_run_again(panel, tiny, monkeypatch):
+    settled(panel)
+    asked = []
+    real = steer_tab._likeliest
+    monkeypatch.setattr(
+        steer_tab,
+        "_likeliest",
+        lambda model, text, steering: asked.append(len(steering)) or real(model, text, steering),
+    )
+    slider = panel.vectors.rows.children[0].children[1]
+    slider.value = 3.0
+    settled(panel)
+    assert asked == [2]
+    panel.prompt.value = "w4"
+    settled(panel)
+    assert asked == [2, 0, 2]
+    with torch.no_grad():
+        next(iter(tiny.parameters())).mul_(1.1)
+    slider.value = 2.0
+    settled(panel)
+    assert asked == [2, 0, 2, 0, 2]
 
 
 def test_both_answers_are_those_of_generate(panel, tiny):
@@ -95,6 +120,12 @@ def test_the_lens_and_what_is_behind_a_cell(panel):
         panel.lens.open(3, 2)
         assert settled(panel) == ""
         assert "layer 3" in panel.lens.behind.children[0].children[0].value
+
+
+def test_a_token_is_written_as_the_tokenizer_would_read_it(tiny):
+    text = "w1 w2"
+    token = tiny.tokenizer.convert_tokens_to_ids("w5")
+    assert lens_tab._as_completion(tiny, text, token) in ("w5", " w5")
 
 
 def test_geometry_and_a_pair(panel):

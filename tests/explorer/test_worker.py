@@ -80,7 +80,7 @@ def test_it_tells_what_it_is_at():
     worker.ask("a", lambda task: None)
     assert worker.wait(5)
     worker.close()
-    assert told == ["", "a", ""]
+    assert told[-2:] == ["a", ""]
 
 
 def test_closed_it_has_no_thread_and_takes_nothing():

@@ -67,7 +67,7 @@ class Chart:
     def _template(self) -> go.layout.Template:
         return TEMPLATES["dark" if self._around.dark else "light"]
 
-    def _width(self, figure: go.Figure) -> int:
+    def _width(self, figure: go.Figure | go.FigureWidget) -> int:
         if not self._around.width:
             return _UNKNOWN
         meta = figure.layout.meta

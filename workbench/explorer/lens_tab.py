@@ -7,12 +7,15 @@ from typing import Any
 import ipywidgets as ipw
 
 from workbench.analysis import LogitLens, attribute, logit_lens
+from workbench.analysis.vector_lens import visible_token
 from workbench.explorer.markup import table, words
+from workbench.explorer.next_token import likeliest
 from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.worker import Task
 from workbench.figures import draw_attribution, draw_lens_change, draw_logit_lens
 from workbench.models.hooked import HookedModel
 from workbench.models.text import completion_ids, prompt_ids
+from workbench.steering.interventions import Steering
 
 VIEWS = ("steered", "unsteered", "difference")
 MOST_POSITIONS = 40
@@ -38,11 +41,13 @@ class LensTab:
         draw = button("Draw", "Read every layer at every position of the prompt", self.look)
         self.grid = ground.chart("Draw shows the grid of the current prompt.")
         self.behind, self.cause = ipw.HBox(layout=SIDE_BY_SIDE), ground.chart()
+        self.why = ipw.HTML()
         self.widget = ipw.VBox(
             [
                 ipw.HBox([self.view, self.target, draw, self.follow], layout=ROW),
                 self.grid.widget,
                 self.behind,
+                self.why,
                 self.cause.widget,
             ]
         )
@@ -67,8 +72,7 @@ class LensTab:
             raise ValueError(f"the lens reads {LONGEST} tokens at most, and this is {length}")
         target = self.target.value or None
         if view == "difference" and target is None:
-            likeliest = _likeliest(logit_lens(state.model, text, steering=steering))
-            target = _as_completion(state.model, text, likeliest)
+            target = _as_completion(state.model, text, _likeliest(state.model, text, steering))
         ways = {"unsteered": [], "steered": steering}
         wanted = VIEWS[:2] if view == "difference" else (view,)
         lenses = {
@@ -87,6 +91,7 @@ class LensTab:
         self.grid.show(figure, [self._clicked])
         self.behind.children = ()
         self.cause.clear()
+        self.why.value = ""
 
     def _clicked(self, points: Any) -> None:
         """A cell: rows are layers, columns positions from the first one shown."""
@@ -115,36 +120,37 @@ class LensTab:
             children.append(ipw.VBox(shown, layout=WIDE))
         steering = state.steering()
         text = _until(state.model, state.text(), position)
-        before, after = (
-            _likeliest(logit_lens(state.model, text, steering=s)) for s in ([], steering)
-        )
+        before, after = (_likeliest(state.model, text, s) for s in ([], steering))
         says, said = (_as_completion(state.model, text, token) for token in (after, before))
-        if steering and before != after and says and said:
+        now, then = (visible_token(state.model.tokenizer, token) for token in (after, before))
+        if before != after and says and said:
             found = attribute(state.model, [text], says, said, steering)
-            title = f"Why {after!r} rather than {before!r} after position {position}"
+            title = f"Why “{now}” rather than “{then}” after position {position}"
             self.cause.show(draw_attribution(found.means(), title=title))
+            self.why.value = ""
         else:
             self.cause.clear()
             why = "Steering does not change the likeliest token here."
             if before != after:
-                why = f"{before!r} and {after!r} are no tokens of their own after this text."
-            children.append(ipw.HTML(words(why)))
+                why = f"“{then}” and “{now}” are not both tokens of their own after this text."
+            self.why.value = words(why)
         self.behind.children = children
 
 
-def _likeliest(lens: LogitLens) -> str:
-    """What follows the text."""
-    return lens.predicted[-1][-1][0]
+def _likeliest(model: HookedModel, text: str, steering: Steering) -> int:
+    """The token that follows the text."""
+    return likeliest(model, text, steering)[0][0]
 
 
-def _as_completion(model: HookedModel, text: str, token: str) -> str | None:
+def _as_completion(model: HookedModel, text: str, token: int) -> str | None:
     """How a token is written after a text, with the space that some tokenizers do not show."""
-    for written in (token, f" {token}"):
+    alone = model.tokenizer.decode([token])
+    for written in (alone, f" {alone}"):
         try:
             _, ids = completion_ids(model, text, written)
         except ValueError:  # it merges with the text's end
             continue
-        if len(ids) == 1:
+        if ids == [token]:
             return written
     return None
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import ipywidgets as ipw
-import torch
 
 from workbench.explorer.markup import coloured, table, words
+from workbench.explorer.next_token import likeliest
 from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.state import KINDS, OWN_LAYER, POSITIONS
 from workbench.explorer.worker import Task, turn
-from workbench.models.cached import cached_forward
-from workbench.models.hooked import HookedModel, undisturbed
-from workbench.models.text import check_context, pad, prompt_ids
+from workbench.models.hooked import HookedModel
 from workbench.steering import StreamedToken, stream
-from workbench.steering.hooks import apply_edits, plain_for
-from workbench.steering.interventions import Steering, as_interventions
-from workbench.steering.scoring import at_least_float32
+from workbench.steering.interventions import Steering
 
 TOP = 5
 
@@ -66,6 +62,7 @@ class SteerTab:
                 ),
             ]
         )
+        self._unsteered: tuple[tuple[str, int], list[tuple[str, str]]] | None = None
         state.changed.append(self.look)
 
     def run(self) -> None:
@@ -91,7 +88,7 @@ class SteerTab:
             self.top.value = ""
             return
         text, steering = state.text(), state.steering()
-        columns = [_likeliest(state.model, text, []), _likeliest(state.model, text, steering)]
+        columns = [self._without_steering(text), _likeliest(state.model, text, steering)]
         if task.stopped:
             return
         self.ground.calm()
@@ -99,6 +96,14 @@ class SteerTab:
             ("next token, unsteered", "", "steered", ""),
             [(*before, *after) for before, after in zip(*columns, strict=True)],
         )
+
+    def _without_steering(self, text: str) -> list[tuple[str, str]]:
+        """The likeliest next tokens unsteered: a slider does not change them."""
+        model = self.ground.state.model
+        key = text, sum(parameter._version for parameter in model.parameters())
+        if self._unsteered is None or self._unsteered[0] != key:
+            self._unsteered = key, _likeliest(model, text, [])
+        return self._unsteered[1]
 
     def _answer(self, task: Task) -> None:
         state = self.ground.state
@@ -134,20 +139,10 @@ def _named(title: str, inside: ipw.Widget) -> ipw.VBox:
     return ipw.VBox([ipw.HTML(f"<b>{title}</b>"), inside], layout=WIDE)
 
 
-@torch.no_grad()
 def _likeliest(model: HookedModel, text: str, steering: Steering) -> list[tuple[str, str]]:
-    """The likeliest next tokens with their probabilities."""
-    ids = prompt_ids(model, text)
-    check_context(model, len(ids), "the prompt")
-    edits = [edit for one in as_interventions(steering) for edit in one.edits(model)]
-    batch = pad(model, [ids], side="left")
-    with undisturbed(model):
-        plain = plain_for(model, edits)
-        with apply_edits(model, edits, batch.lengths, plain=plain):
-            logits = cached_forward(model, plain)(batch.tokens, batch.attention_mask)[0]
-    found = at_least_float32(logits).softmax(-1).topk(TOP)
+    """The likeliest next tokens with their probabilities, in words."""
     decode = model.tokenizer.decode
     return [
         (repr(decode([token])), f"{probability:.1%}")
-        for token, probability in zip(found.indices.tolist(), found.values.tolist(), strict=True)
+        for token, probability in likeliest(model, text, steering, TOP)
     ]

@@ -1,7 +1,8 @@
 """What the page around a panel is like: light or dark, and how wide the panel is in it.
 
 Neither is known to the kernel, and both change while a panel stands: the theme with the reader's
-settings, the width with the window. An empty line of the panel watches them.
+settings, the width with the window. An empty line of the panel watches them. It also gives sliders
+their labels for screen readers, which ipywidgets leaves out.
 """
 
 from __future__ import annotations
@@ -18,32 +19,50 @@ function isDark(element) {
   }
   return false;
 }
+function nameSliders(panel) {
+  for (const slider of panel.querySelectorAll(".widget-slider")) {
+    const label = slider.querySelector(".widget-label");
+    const name = label && (label.title || label.textContent);
+    for (const handle of slider.querySelectorAll("[role=slider]"))
+      if (name) handle.setAttribute("aria-label", name);
+  }
+}
 function render({ model, el }) {
   el.style.width = "100%";
   el.style.height = "0px";
   el.setAttribute("aria-hidden", "true");
-  let later;
+  let later, watched;
   const look = () => {
     const width = Math.floor(el.getBoundingClientRect().width);
     if (!width) return;  // not in the page, or in a tab that is hidden
     model.set("dark", isDark(el));
     model.set("width", width);
     model.save_changes();
+    const panel = el.closest(".steering-explorer");
+    if (panel && panel !== watched) {
+      watched = panel;
+      rows.observe(panel, { childList: true, subtree: true });
+    }
+    if (panel) nameSliders(panel);
   };
   const soon = () => { clearTimeout(later); later = setTimeout(look, 150); };
   const sizes = new ResizeObserver(soon);
   sizes.observe(el);
   const themes = new MutationObserver(soon);
   themes.observe(document.body, { attributes: true });
+  const rows = new MutationObserver(soon);
   look();
-  return () => { clearTimeout(later); sizes.disconnect(); themes.disconnect(); };
+  return () => {
+    clearTimeout(later);
+    for (const observer of [sizes, themes, rows]) observer.disconnect();
+  };
 }
 export default { render };
 """
 
 
 # Four titles fit a narrow window.
-_CSS = ".steering-explorer .lm-TabBar-tab { min-width: 0; padding: 0 6px; }"
+_CSS = ".steering-explorer .lm-TabBar-tab { min-width: 0 !important; padding: 0 5px !important; }"
 
 
 class Surroundings(anywidget.AnyWidget):

@@ -69,6 +69,7 @@ class VectorList:
             max=LARGEST,
             step=0.05,
             description="scale",
+            tooltip=f"scale of {vector.label}",
             style=LABELLED,
             readout_format=".2f",
             layout=ipw.Layout(flex="1 1 220px"),
