@@ -213,6 +213,7 @@ def rewritten_pickle(whole, rng):
     return out.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("count", [150, pytest.param(4000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["x.pt", "x.layers.pt"])
 def test_changed_pickles_with_right_checksums_are_read_or_refused(tmp_path, name, count, capsys):

@@ -20,6 +20,9 @@ from workbench.steering import Provenance
 from workbench.steering.formats import read_vectors, write_vectors
 from workbench.steering.window import TokenWindow, WindowTracker
 
+# beartype, which checks shapes in tests, draws at random which items of a container it looks at.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the .random. module")
+
 P = wb.Positions
 WIDTH = 32
 

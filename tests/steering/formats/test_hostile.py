@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 import workbench as wb
 from tests.steering.watching import Watch, watched
-from workbench.steering.formats import read_vectors
+from workbench.steering.formats import read_vectors, write_vectors
 from workbench.steering.vector import SCHEMA
 
 TYPES = {"u8": 0, "u32": 4, "string": 8, "array": 9}
@@ -135,6 +135,15 @@ def test_records_of_gguf_files_that_are_none(refused, tmp_path, records):
     refused("x.gguf", None, "holds no control vector that can be read")
 
 
+def test_a_file_of_ours_without_its_digest_is_refused(refused, tmp_path):
+    """Otherwise one bit in the digest's name would let any other damage pass."""
+    records = json.dumps({"7": {"label": "a", "provenance": wb.steering.Provenance("x").to_json()}})
+    written(tmp_path / "x.gguf", {"direction.7": ONES}, steering_workbench__records=records)
+    refused("x.gguf", None, "not what was written")
+    path = wb.SteeringVector(torch.ones(8), 2).save(tmp_path / "x.safetensors")
+    refused("x.safetensors", path.read_bytes().replace(b'"sha256"', b'"sha257"'), "is damaged")
+
+
 def test_half_precision_of_other_tools_is_read(tmp_path):
     values = np.linspace(-1, 1, 8).astype(np.float16)
     written(tmp_path / "x.gguf", {"direction.7": values})
@@ -169,6 +178,32 @@ def test_tensors_without_plain_numbers(refused, tmp_path):
     torch.save(torch.ones(4, dtype=torch.complex64), tmp_path / "complex.pt")
     with pytest.raises(ValueError, match="no numbers of a stream"):
         read_vectors(tmp_path / "complex.pt")
+
+
+def test_a_record_that_one_bit_made_a_folder_is_read_all_the_same(tmp_path):
+    """PyTorch itself then gives what lies in the memory, and says nothing."""
+    path = write_vectors(wb.SteeringVector(torch.arange(24.0), 0), tmp_path / "x.pt")
+    whole = bytearray(path.read_bytes())
+    at = whole.rindex(b"data/0")  # in the archive's directory, after 46 bytes about it
+    start = whole.rindex(b"PK\x01\x02", 0, at)
+    whole[start + 38] |= 0x10  # the attributes: a folder
+    path.write_bytes(whole)
+    (found,) = read_vectors(path)
+    assert torch.equal(found.values, torch.arange(24.0))
+
+
+def test_pieces_that_lie_over_each_other(refused, tmp_path):
+    """A directory that names one piece many times: small on the disk, large in the memory."""
+    path = write_vectors(wb.SteeringVector(torch.ones(512), 0), tmp_path / "x.pt")
+    with zipfile.ZipFile(path, "a") as archive:
+        first = next(each for each in archive.infolist() if each.filename.endswith("data/0"))
+        for i in range(9):
+            again = zipfile.ZipInfo(f"x/data/{i + 1}")
+            again.header_offset, again.CRC = first.header_offset, first.CRC
+            again.file_size = again.compress_size = first.file_size
+            archive.filelist.append(again)
+        archive._didModify = True
+    refused("x.pt", None, "lie over each other|could not be read")
 
 
 def test_compressed_archives_are_not_unpacked(refused, tmp_path):
