@@ -33,7 +33,7 @@ def test_a_figure_for_each_measure_method_and_example(folder_of):
 
 
 def test_failures_are_told_and_without_behaviour_the_cost_is_drawn(folder_of):
-    measures = {"cost": {"measure": "kl", "prompts": ["w1"], "max_new_tokens": 4}}
+    measures = {"cost": {"measure": "kl", "prompts": ["w1"], "completions": [" w2"]}}
     page = study_report(folder_of(layers=[1, 9], measures=measures)).to_html()
     assert "Failed: " in page
     assert "8 of 16 jobs are done, 8 failed" in page

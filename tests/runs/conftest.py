@@ -5,6 +5,7 @@ import pytest
 from workbench.runs import Study
 
 QUESTIONS = ["w20 w21", "w22 w23 w24", "w25"]
+ANSWERS = [" w30 w31 w32", " w33"]  # the tiny tokenizer needs the space at their beginning
 
 
 def declared(folder, **changes):
@@ -35,7 +36,7 @@ def declared(folder, **changes):
         },
         "measures": {
             "held-out": {"measure": "log-prob", "prompts": QUESTIONS, "completion": " w10 w11"},
-            "cost": {"measure": "kl", "prompts": QUESTIONS[:2], "max_new_tokens": 4},
+            "cost": {"measure": "kl", "prompts": QUESTIONS[:2], "completions": ANSWERS},
             "answers": {
                 "measure": "begins",
                 "prompts": QUESTIONS[:2],

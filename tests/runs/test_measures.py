@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.runs.conftest import QUESTIONS, declared
+from tests.runs.conftest import ANSWERS, QUESTIONS, declared
 from workbench.analysis import log_prob_outcome
 from workbench.evaluation import Reference, begins_as, cost
-from workbench.models import load_model
+from workbench.models import chat, load_model
 from workbench.runs import Study
 from workbench.runs.measures import Meter, acting
 from workbench.runs.worker import Setup, Worker
@@ -37,8 +37,7 @@ def test_log_prob_is_that_of_a_layer_sweep(made, scale):
 def test_kl_and_openings_are_those_of_evaluation(made):
     model, job, vector = made
     asked = QUESTIONS[:2]
-    said = generate(model, asked, max_new_tokens=4, min_new_tokens=4, progress=False)
-    expected = cost(model, Reference.of(model, asked, said), Add(vector)).kl
+    expected = cost(model, Reference.of(model, asked, ANSWERS), Add(vector)).kl
     assert measure(model, job, "cost", [Add(vector)]) == pytest.approx(expected, abs=1e-6)
     assert min(expected) > 0
     answers = generate(model, asked, Add(vector), max_new_tokens=3, progress=False)
@@ -72,3 +71,14 @@ def test_what_is_kept_serves_only_what_it_was_made_for(made, folder):
             assert ours == pytest.approx(alone.measure(asked, job, steering, str), abs=1e-6)
         assert shared.unsteered(asked, job, str) == alone.unsteered(asked, job, str)
     assert len({tuple(shared.unsteered(asked, job, str)) for job in study.jobs}) > 1
+
+
+def test_without_completions_kl_is_on_the_models_own_answers(made):
+    model, job, vector = made
+    asked = {"measure": "kl", "prompts": ["w1", "w2 w3"], "max_new_tokens": 4}
+    prompts = [chat(model, prompt) for prompt in asked["prompts"]]
+    said = generate(model, prompts, max_new_tokens=4, min_new_tokens=4, progress=False)
+    expected = cost(model, Reference.of(model, prompts, said), Add(vector)).kl
+    found = Meter(model).measure(asked, job, [Add(vector)], lambda text: chat(model, text))
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert Meter(model).unsteered(asked, job, str) == [0.0, 0.0]

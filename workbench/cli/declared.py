@@ -86,9 +86,7 @@ def report(folder: FolderArgument) -> None:
 def show(
     folder: FolderArgument,
     job: Annotated[str | None, typer.Argument(help="A job's id, or how it begins.")] = None,
-    sql: Annotated[
-        str | None, typer.Option(help="A query of tables jobs and measures.")
-    ] = None,
+    sql: Annotated[str | None, typer.Option(help="A query of tables jobs and measures.")] = None,
 ) -> None:
     """Means by method, example, layer and scale; one job's record; or what a query asks for."""
     import json

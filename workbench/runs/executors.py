@@ -7,6 +7,7 @@ kills its workers takes no other with it.
 
 from __future__ import annotations
 
+import concurrent.futures
 import multiprocessing
 import os
 import threading
@@ -153,7 +154,7 @@ class Processes:
 
 
 def _until_broken(
-    pool: ProcessPoolExecutor, count: int, waiting: Waiting
+    pool: concurrent.futures.Executor, count: int, waiting: Waiting
 ) -> Iterator[list[Outcome]]:
     """Give the pool as many packs as it has workers, until none is left or a worker dies."""
     at_work: dict[Future[list[Outcome]], tuple[Pack, int]] = {}
