@@ -105,15 +105,15 @@ class Page:
     def __init__(self, page: Any, address: str, notebook: str):
         self.page = page
         self.complaints: list[str] = []
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and self._heard(said.text))
+        page.on("pageerror", lambda error: self._heard(str(error)))
         page.goto(f"{address}/doc/tree/{notebook}?token={TOKEN}")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
         page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
 
-    def _heard(self, message: Any) -> None:
-        if message.type == "error" and not any(each in message.text for each in HARMLESS):
-            self.complaints.append(message.text)
+    def _heard(self, complaint: str) -> None:
+        if not any(each in complaint for each in HARMLESS):
+            self.complaints.append(complaint)
 
     def run_cell(self, number: int, timeout: float = 120.0) -> None:
         """Run a code cell, and wait for its end."""
