@@ -152,8 +152,8 @@ draw_indirect_effects(patched, "needed")
 
 # %% [markdown]
 # Of the three layers, the MLP right behind the edit matters most: with its unsteered output,
-# layer 11's MLP takes about 2 of the 5.4 logits away, more than it writes by itself (0.4 above).
-# It passes the vector on to others. That is the difference between the two questions: who writes,
+# layer 11's MLP takes 1.7 of the 5.4 logits away, more than it writes by itself (0.4 above). It
+# passes the vector on to others. That is the difference between the two questions: who writes,
 # and what is needed.
 #
 # Without any forward: which heads read the direction at all? The norm of the vector through a
@@ -219,7 +219,7 @@ match = match_dictionary(run.vector, model.W_U.T)
 draw_dictionary(match)
 
 # %% [markdown]
-# No token lies beyond what random vectors reach (the largest |z| is about 5, theirs 5.1 on
+# Hardly a token goes beyond what random vectors reach (the largest |z| is 5, theirs 5.1 on
 # average), and none of the promoted words is among the first ten. The unembedding as a dictionary
 # says the same: cosines up to 0.17 where random vectors reach 0.16. By itself this vector says
 # nothing; it works through the layers.
