@@ -1,0 +1,227 @@
+# %% [markdown]
+# # Which layer, and how much?
+#
+# A vector has a layer and a scale, and both decide what it does and what it costs. This notebook
+# makes the same vector at every sixth layer, measures each on questions it was not made on, turns
+# the dose up and down, and then compares layers as one should: at equal cost.
+#
+# It takes about three minutes on two cores that have instructions for bfloat16. The numbers in
+# the text come from one run; those of the last section are left for you to read.
+
+# %%
+import numpy as np
+import pandas as pd
+
+import workbench as wb
+from workbench.analysis import layer_sweep, log_prob_outcome
+from workbench.evaluation import Reference, begins_as, calibrate, cost, surprisal
+from workbench.experiments.questions import UNSEEN, VALIDATION
+from workbench.figures import (
+    draw_distributions,
+    draw_dose,
+    draw_layer_strip,
+    draw_layer_sweep,
+)
+
+model = wb.load_model("smollm2-135m-instruct", dtype="bfloat16")
+promoted = "I'm sorry for any confusion, but"
+example = wb.Example(wb.chat(model, "How do plants make food?"), promote=[promoted])
+
+# %% [markdown]
+# ## One vector a layer
+#
+# `sweep_layers` runs the model once and trains all layers' vectors from what it recorded: five
+# layers, two seeds. Expect the loss to reach its target of 0.3 nats nearly everywhere but at the
+# last layers, where little of the model is left to be steered.
+
+# %%
+sweep = wb.sweep_layers(
+    model,
+    example,
+    layers=range(1, 30, 6),
+    seeds=(0, 1),
+    optimizer="lbfgs",
+    start="random",
+    start_norm=20,
+    steps=12,
+    max_norm=25,
+    target_loss=0.3,
+    coldness=1.0,
+)
+sweep.to_frame().round(2)
+
+# %% [markdown]
+# Up to layer 19 the loss comes to 0.2 to 0.5 nats, in five to twelve steps; at layer 25 it stays
+# at 4.7, and both seeds say "flat": nothing lower lies along the gradient within norm 25. Five
+# layers are too few to say this sentence with.
+#
+# ## What each does, and what it costs
+#
+# Low loss on its own example says nothing about other questions. The outcome here is the log-prob
+# a token of the promoted words after 8 other questions. The cost is KL(unsteered ‖ steered), in
+# nats a token, on the model's own unsteered answers to the same questions: how far steering moves
+# what it would have said anyway.
+
+# %%
+prompts = [wb.chat(model, question) for question in VALIDATION[:8]]
+own = wb.generate(model, prompts, max_new_tokens=16, progress=False)
+reference = Reference.of(model, prompts, own)
+outcome = log_prob_outcome(model, prompts, [promoted] * len(prompts))
+found = layer_sweep(model, [run.vector for run in sweep.runs], outcome, reference, progress=False)
+unsteered = float(wb.log_prob(model, prompts, [promoted] * len(prompts)).mean.mean())
+draw_layer_sweep(found, unsteered=unsteered)
+
+# %%
+found.by_layer().round(2)
+
+# %% [markdown]
+# The control: random vectors of the same norms at the same layers, one each. They cost too; what
+# they do to the outcome is what any push does.
+
+# %%
+randoms = [wb.random_vector(run.vector, seed=100) for run in sweep.runs[::2]]
+layer_sweep(model, randoms, outcome, reference, progress=False).by_layer().round(2)
+
+# %% [markdown]
+# Unsteered, the promoted words have -1.46 nats a token. Layers 7 and 13 bring them to -0.18,
+# layers 1 and 19 to -0.27 and -0.40, layer 25 to -0.84. The intervals (over 2 vectors and 8
+# questions) overlap but for the last. Cost does not follow effect: layer 1 costs 1.6 nats a
+# token, layer 13 0.85, layer 7 0.52, layer 19 0.23 and layer 25 0.03.
+#
+# Random vectors raise nothing: -1.4 to -1.5 from layer 13 on, and at layer 1 they lower the
+# log-prob to -2.6 at a cost of 1.1 nats, as much as many a good vector. A push at an early layer
+# is amplified whatever it is.
+#
+# ## What is said
+#
+# Log-probs are cheap and smooth, but nobody reads them. So let the model answer 12 questions that
+# took no part so far, greedily, and count the answers that begin with all of the promoted words.
+
+# %%
+unseen = [wb.chat(model, question) for question in UNSEEN[:12]]
+seeds = [run for run in sweep.runs if run.job.seed == 0]
+texts = wb.generate(
+    model,
+    unseen * len(seeds),
+    wb.Add([run.vector for run in seeds for _ in unseen]),
+    max_new_tokens=10,
+    progress=False,
+)
+n = len(unseen)
+said = [begins_as(some, [promoted]).proportion for some in np.reshape(texts, (-1, n)).tolist()]
+strip = pd.concat(
+    rate.to_frame().assign(layer=run.vector.layer, loss=run.loss)
+    for rate, run in zip(said, seeds, strict=True)
+)
+draw_layer_strip(strip)
+
+# %% [markdown]
+# 12 of 12 at layer 13, 11 at layer 7, 9 at layers 1 and 19, 1 at layer 25. The order agrees with
+# the log-probs. But a log-prob of -0.84 a token, much above -1.46, is 1 answer of 12: a rate
+# needs all of the words.
+#
+# ## The dose
+#
+# One vector, of layer 7, at ten scales on both sides of zero, against random vectors of the same
+# norm at the same scales. Expect nothing at small scales, a steep rise, and then the break-down:
+# at large scales the model says the promoted words and nothing sensible after them, or not even
+# these.
+
+# %%
+vector = sweep.at(7)[0].vector
+controls = list(wb.random_vectors(vector, 2))
+scales = [-1.0, -0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0]
+
+asked = unseen * len(scales)
+rates = {}
+for each in [vector, *controls]:
+    scaled = [each * scale for scale in scales for _ in unseen]
+    tokens = 30 if each is vector else 10
+    texts = wb.generate(model, asked, wb.Add(scaled), max_new_tokens=tokens, progress=False)
+    by_scale = dict(zip(scales, np.reshape(texts, (-1, n)).tolist(), strict=True))
+    rates[each.label] = {
+        scale: begins_as(some, [promoted]).proportion for scale, some in by_scale.items()
+    }
+    if each is vector:
+        dose = by_scale
+draw_dose(
+    scales,
+    list(rates[vector.label].values()),
+    controls={
+        "random": {scale: [rates[each.label][scale] for each in controls] for scale in scales}
+    },
+)
+
+# %%
+for scale in (0.0, 0.5, 1.0, 2.0, 3.0):
+    print(f"{scale:4}: {dose[scale][1]!r}")
+
+# %% [markdown]
+# A window, not a slope: 1 of 12 at a quarter of the scale, 4 at half, 6 at three quarters, 11 at
+# scale 1, and at 1.5 only 1 again. Negated, and random at any scale, it does nothing. Look at the
+# answers: at half the scale this one is fluent; at scale 2 it begins with "I'm sorry for a bit of
+# a hour", and at 3 it is no language.
+#
+# A vector that was optimized to its target at scale 1 works at scale 1. "More is stronger" holds
+# for contrast vectors over a wide range; for these it does not.
+#
+# What the answers cost in readability: their surprisal under the unsteered model, every answer
+# counted, whatever it begins with.
+
+# %%
+draw_distributions(
+    {f"scale {scale:g}": list(surprisal(model, unseen, dose[scale]).per_token) for scale in scales},
+    measure="nats a token",
+    title="Surprisal of the answers under the unsteered model, by scale",
+)
+
+# %% [markdown]
+# And in KL on the unsteered answers. Expect it to grow about as the square of the scale at first.
+
+# %%
+costs = {scale: cost(model, reference, wb.Add(vector, scale)).mean_kl for scale in scales}
+pd.Series(costs, name="KL, nats a token").round(3)
+
+# %% [markdown]
+# The median surprisal is 0.6 nats a token unsteered and 0.9 at scale 1; at 1.5 it is 2.1, at 2
+# and 3 it is 2.8 and 3.5. KL grows as the square at first, 0.02, 0.10, 0.25 and 0.51 at a
+# quarter, a half, three quarters and the whole, and goes on to 1.5, 2.8 and 5.0. Both see the
+# break-down, and the best dose lies just before it.
+#
+# ## Layers at equal cost
+#
+# A norm of 25 is much at layer 1 and little at layer 29, so layers compared at one norm are
+# compared at different doses. `calibrate` finds the scale at which a vector costs a given KL,
+# here 0.2 nats a token; then ask again. Layers 7, 13 and 19: expect each to be scaled down by its
+# own factor, and the order to change.
+
+# %%
+seeds = seeds[1:4]
+equal = [calibrate(model, run.vector, 0.2, reference) for run in seeds]
+texts = wb.generate(
+    model,
+    unseen * len(seeds),
+    wb.Add([run.vector * at.scale for run, at in zip(seeds, equal, strict=True) for _ in unseen]),
+    max_new_tokens=10,
+    progress=False,
+)
+pd.DataFrame(
+    {
+        "layer": run.vector.layer,
+        "scale": round(at.scale, 2),
+        "norm": round(at.scale * run.vector.norm, 1),
+        "KL": round(at.kl, 3),
+        "begin as promoted": str(begins_as(some, [promoted]).proportion),
+    }
+    for run, at, some in zip(seeds, equal, np.reshape(texts, (-1, n)).tolist(), strict=True)
+)
+
+# %% [markdown]
+# ## What to take away
+#
+# - Train at several layers, and choose by other questions and by cost, not by the training loss:
+#   layers 1 to 19 had nearly the same loss and costs from 0.2 to 1.6 nats.
+# - Measure the dose on both sides. One-shot vectors have a window.
+# - Every figure wants its random vectors, and every comparison of layers its common cost.
+# - Limits: one question, one behaviour, two seeds, 8 to 12 questions, one small model in
+#   bfloat16.
