@@ -24,3 +24,14 @@ def test_every_defect_of_the_published_code_has_a_test_that_exists():
         assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
     rows = re.findall(r"^\| (\w) \|", text, flags=re.MULTILINE)
     assert rows == [*"ABCDEFGHIJKLMNOPQU"]
+
+
+def test_the_readmes_study_can_be_declared(tmp_path):
+    from workbench.runs import read_study
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (declared,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    path = tmp_path / "study.toml"
+    path.write_text(declared, encoding="utf-8")
+    study = read_study(path)
+    assert len(study.jobs) == 2 * 3 * 3

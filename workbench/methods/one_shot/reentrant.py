@@ -62,10 +62,11 @@ def reentrant(
     if layer <= early_layer:
         raise ValueError(f"layer {layer} is not behind early_layer {early_layer}")
     coldness = settings.get("coldness", 0.7)
-    stage_one = {"coldness": coldness, "seed": settings.get("seed", 0), **(early or {})}
+    own = {"coldness": coldness, "seed": settings.get("seed", 0), "progress": progress}
+    stage_one = {**own, **(early or {})}
     if stage_one["coldness"] != coldness:
         raise ValueError("both stages need one coldness: the second compares their distributions")
-    first = optimize(model, examples, early_layer, progress=progress, **stage_one)
+    first = optimize(model, examples, early_layer, **stage_one)
     prompts = [example.prompt for example in first.job.examples]
     imitations = imitate(model, prompts, list(first.interventions), tokens, coldness)
     second = optimize(
