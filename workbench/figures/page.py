@@ -37,7 +37,8 @@ table { border-collapse: collapse; font-size: .88rem; line-height: 1.45; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--rule); }
 th { color: var(--muted); font-weight: 600; white-space: nowrap; }
-.plain td { overflow-wrap: anywhere; min-width: 4rem; max-width: 28rem; }
+.plain td { overflow-wrap: break-word; min-width: 4rem; max-width: 28rem; }
+.plain td:first-child { min-width: 9rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .side-by-side { width: 100%; table-layout: fixed; }
 .side-by-side th { white-space: normal; }

@@ -53,14 +53,14 @@ def comparison_page(result: ComparisonResult, scale: Scale) -> Report:
     mediation = found.mediation
     whole = mediation.mean(WHOLE)
     for words, part in (
-        ("What is left without the part along the direction loses", WITHOUT),
-        ("The part along the direction alone loses", ALONE),
+        ("What is left without the part along the direction", WITHOUT),
+        ("The part along the direction alone", ALONE),
     ):
         lost, mean = mediation.lost(part), mediation.mean(part)
         if whole is not None and lost is not None and mean is not None:
             report.text(
-                f"{words} {_points(lost)} of attack success against the whole vectors "
-                f"({in_words(mean)} against {in_words(whole)}), at equal norm, paired by request."
+                f"{words}: attack success is {in_words(mean)} against {in_words(whole)} of the "
+                f"whole vectors, a loss of {_points(lost)} at equal norm, paired by request."
             )
     report.table(mediation.to_frame().round(3), "Each vector and its parts, at its norm.")
     report.section("How the direction was selected")
