@@ -6,8 +6,9 @@
 # object in hand; and what to look after: chat formats, the BOS token, number formats, the GPU,
 # memory, and which vectors fit which model.
 #
-# It takes about a minute, and needs no hub: the models that it loads from folders are tiny random
-# ones, made here. What they say is noise; the point is the handling.
+# It takes about a quarter of a minute on one core, with the embedded model already downloaded,
+# and needs no hub: the models that it loads from folders are tiny random ones, made here. What
+# they say is noise; the point is the handling.
 #
 # ## By a short name
 #
@@ -58,10 +59,13 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
+# It names the near one, `smollm2-135m-instruct`, all the known ones, and what transformers said:
+# that there is no connection to a hub here.
+#
 # ## From a folder
 #
-# Any folder that `save_pretrained` wrote. So that nothing is downloaded, make one: a Llama of two
-# million parameters with random weights, and the tokenizer of the model above.
+# Any folder that `save_pretrained` wrote. So that nothing is downloaded, make one: a Llama of
+# three million parameters with random weights, and the tokenizer of the model above.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "tiny-llama"
@@ -84,8 +88,12 @@ print(sorted(path.name for path in folder.iterdir()))
 print(wb.generate(tiny, [wb.chat(tiny, "Hello!")], max_new_tokens=8))
 
 # %% [markdown]
-# Everything works on it, here a vector. Promoting a word in a random model is easy: expect the
-# loss to fall.
+# Six files, the chat template among them, and eight random tokens (" incisions assassination bank
+# ..."), as a random model should.
+#
+# Everything works on it, here a vector. Expect the loss to fall a little and the word not to be
+# said: a random model with such small weights has nearly equal logits for all of its 49,152
+# tokens, whatever its stream holds.
 
 # %%
 example = wb.Example(wb.chat(tiny, "Hello!"), promote=["Ahoy"])
@@ -94,6 +102,11 @@ print(run.losses[0], "->", run.loss)
 wb.generate(tiny, [wb.chat(tiny, "Hello!")], wb.Add(run.vector), max_new_tokens=4)
 
 # %% [markdown]
+# From 21.7 to 21.1 nats. "Ahoy" is two tokens, and two tokens drawn evenly from 49,152 cost 21.6
+# nats; the vector takes off 0.6. The answer is one token four times ("ichi"), so the vector acts,
+# and does not say "Ahoy". This shows that the machinery runs on any model. That a vector works
+# takes a model that has learned something (notebooks 01 and 02).
+#
 # ## An object in hand
 #
 # A model that you trained or changed yourself, with its tokenizer. It is wrapped in place:
@@ -169,11 +182,16 @@ except ValueError as error:
 wb.log_prob(model, "The capital of France is", " Paris").total
 
 # %% [markdown]
+# As said: the template put its system message before the first question, and gave way to ours in
+# the second. The model without a template is named, with both ways out. With the space at the end
+# of the prompt, the error shows the two pieces, "apital of France is " and "Paris"; with the
+# space at the beginning of the completion, " Paris" has a log-prob of -0.26.
+#
 # ## bfloat16
 #
 # Half the memory, and on processors with instructions for it, and on GPUs, several times the
-# speed. Vectors and losses stay in float32. What changes is the third digit: expect log-probs
-# that differ by about a hundredth of a nat a token.
+# speed. Vectors and losses stay in float32. What changes is the second or third digit: expect
+# log-probs that differ by hundredths of a nat a token.
 
 # %%
 from workbench.models.loading import bfloat16_is_fast
@@ -185,6 +203,11 @@ for each in (model, half):
     print(each.cfg.dtype, wb.log_prob(each, prompt, answer).token_log_probs[0].numpy().round(3))
 
 # %% [markdown]
+# Six of the seven tokens differ by 0.02 nats or less; the first, the least certain, by 0.09
+# (-1.88 and -1.79). So compare steered with unsteered, and one vector with another, in one number
+# format. This processor has the instructions ("fast here"); the speed itself was not measured
+# here.
+#
 # ## GPUs and larger models
 #
 # `device="auto"`, the default, takes CUDA where there is one. Results on a GPU differ from those
@@ -238,6 +261,10 @@ for other in (model, gpt2):
 wb.generate(gpt2, ["Hello"], wb.Add(vector.rebind(gpt2)), max_new_tokens=1)
 
 # %% [markdown]
+# Both are refused, one for its width (32 and 576), one for its name; after `rebind` the vector
+# acts. Nothing checks then whether that means anything, and between these two random models it
+# does not.
+#
 # One choice changes the basis within one model: `compatibility_mode=True` lets TransformerLens
 # fold norms into the weights and centre them, as much of the older literature does. Vectors of
 # the two do not mix, and the provenance says which is which.
@@ -246,3 +273,13 @@ wb.generate(gpt2, ["Hello"], wb.Add(vector.rebind(gpt2)), max_new_tokens=1)
 #
 # `workbench doctor` in a shell says what is installed, what is missing, and what to do; it also
 # steers a tiny model, and sees that this equals a plain hook.
+#
+# ## What to take away
+#
+# - A short name, a hub id, a folder, or an object: after loading, all is the same.
+# - Look at what `wb.chat` returns once for every new model, and put spaces at the beginning of
+#   completions.
+# - Say the number format and the revision with your results.
+# - A vector belongs to one model. `rebind` is a claim of yours, not a conversion.
+# - Limits: nothing here was loaded from a hub, run on a GPU, or larger than 135 million
+#   parameters. Those passages say how it is meant to be done, not what was seen.
