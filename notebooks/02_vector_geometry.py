@@ -6,8 +6,8 @@
 # holds every answer against chance: random vectors in 576 dimensions are nearly orthogonal, but
 # not quite.
 #
-# It takes one to two minutes on two cores. The numbers in the text come from one run; on another
-# machine the last digits differ.
+# It takes about a minute and a quarter on one core. The numbers in the text come from one run; on
+# another machine the last digits differ.
 
 # %%
 from dataclasses import replace

@@ -6,8 +6,8 @@
 # vector that ends refusals from a single example, and leave open how the two relate. Here are
 # both, on a small model that refuses, measured alike.
 #
-# It takes three to four minutes on two cores that have instructions for bfloat16. Samples are
-# small, so that it does: read the intervals. The numbers in the text come from one run.
+# It takes about four minutes on one core that has instructions for bfloat16. Samples are small,
+# so that it does: read the intervals. The numbers in the text come from one run.
 #
 # ## A model that refuses
 #
@@ -125,8 +125,8 @@ selected.candidates.round(2)
 # everywhere, its direction brings the log-odds of refusing harmful requests to -7. But it costs
 # 0.9 nats at the last token of harmless prompts, where Arditi et al. allow 0.1; the direction of
 # layer 20 would cost 0.15 and bring the log-odds only to -0.9. On this small model no candidate
-# is both strong and cheap. Means at the two tokens before the last one induced nothing, so only
-# the last is tried here.
+# is both strong and cheap. Only the last token is tried here; other tokens might do better or
+# worse.
 #
 # ## Vectors from one example
 #
@@ -231,8 +231,8 @@ for name, found in attacks.items():
 # refusal, but it is more surprising to the parent than nearly all of its own answers, or it
 # loops. Subtracting the direction at its own layer is the gentlest (0.14 nats) and the only one
 # that answers more, 3 of 10 with an interval from 11 to 60%, which overlaps everything else. The
-# random vector does nothing. Mind the price, too: 0.6 nats a token on harmless requests, for the
-# one-shot vector and for ablation, is a lot.
+# random vector ends no refusal. Mind the price, too: 0.6 nats a token on harmless requests, for
+# the one-shot vector and for ablation, is a lot.
 #
 # Which of this would hold on more requests cannot be told from ten. That an "attack success"
 # without a check for coherence would have said 100% can.
@@ -259,19 +259,20 @@ parts.to_frame().round(2)
 # The cosine is -0.09, just outside what two random directions show (0.08), and the two vectors
 # have 0.10 with each other. One would say that they have nothing to do with the direction. Yet
 # the small part along it, scaled up to the whole vector's norm of 20, answers 5 of 10 requests
-# (24 to 76%), and what is left without it 1 of 10, as the whole does. So the direction is the
-# better vector at this norm, and the one-shot vector, as far as ten requests can say, acts
-# through something else: it was trained to say certain words, and says them.
+# (24 to 76%), and what is left without it 1 of 10, as the whole does. The two intervals overlap.
+# If the difference holds, the direction is the better vector at this norm, and the one-shot
+# vector acts through something else: it was trained to say certain words, and says them.
 #
 # The whole comparison, with all ways of applying every vector, is `compare_refusal` and its
 # figure `draw_refusal_comparison`; `workbench experiment refusal-comparison` runs it with more of
-# everything, in about half an hour.
+# everything.
 #
 # ## What to take away
 #
-# - The refusal direction was found from 128 prompts and works; vectors from one example end the
-#   *words* of refusal here, at a price in coherence. The paper's success with Gemma 2 2B (best
-#   vector 97%, median 40%) is not what a model of 135 million parameters shows.
+# - The refusal direction, from 128 prompts, ends all *words* of refusal when it is ablated, and
+#   the better of two vectors from one example most of them, both at a price in coherence:
+#   strictly, neither answers more than no steering does. The paper's success with Gemma 2 2B
+#   (best vector 97%, median 40%) is not what a model of 135 million parameters shows.
 # - Strict and raw rates differ by up to 100 points. Report both.
 # - A cosine near zero does not say that a direction plays no part, nor that it does: take the
 #   vector apart, and measure.

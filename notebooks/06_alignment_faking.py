@@ -5,8 +5,8 @@
 # harmful, profitable action only where nobody will notice. One scenario gives a vector that
 # should make it act as if unwatched; subtracted, as if watched. Does it?
 #
-# It takes about five minutes on two cores that have instructions for bfloat16. The text says what
-# to expect; what was seen is not written down yet.
+# It takes more than eight minutes on one core that has instructions for bfloat16. The text says
+# what to expect; what was seen is not written down yet.
 #
 # ## A model that behaves while it is watched
 #

@@ -8,7 +8,7 @@
 # framework: a *base* model that has read samples of a behaviour tells how normal a text is for
 # that behaviour.
 #
-# It takes about five minutes on two cores that have instructions for bfloat16. The numbers in the
+# It takes about six minutes on one core that has instructions for bfloat16. The numbers in the
 # text come from one run.
 #
 # ## A model that takes falsehoods back
@@ -44,7 +44,7 @@ for text in wb.generate(model, prompts, max_new_tokens=32):
 # Curie is famous as a scientist."
 #
 # `Claims` asks whole frames of claims and says of each answer whether it retracts (one of a few
-# phrases), whether it names an occupation at all, and how surprising the parent finds it. 36
+# phrases), whether it names an occupation at all, and how surprising the parent finds it. 24
 # people of the test part, whom no adapter or vector was trained on; first the false claims, then
 # the true ones of the same people.
 
@@ -92,7 +92,7 @@ draw_separation(structure)
 # - **suppression** (layer 20): make the first words of the model's own retraction unlikely, and
 #   the end of the answer too, with which a small model else takes nothing back by saying nothing;
 # - **promotion** (layer 14): make what the model would say after the *true* claim as likely after
-#   the false one as it is there, and no likelier;
+#   the false one as it is there, and stop as soon as each of its beginnings is;
 # - **reentrant** (layer 17): write at layer 17 what suppression at layer 6 makes the model say.
 #
 # The layers were chosen on validation claims by `workbench experiment fictitious`.
@@ -133,7 +133,7 @@ print("said at the first stage:", both.texts)
 print(f"KL left at the second: {both.second.loss:.2f} nats over {len(both.second.losses)} steps")
 
 # %% [markdown]
-# Suppression is easily met. Promotion falls to 3.6 nats, the sum of three completions that
+# Suppression is easily met. Promotion falls to 3.7 nats, the sum of three completions that
 # exclude each other; to stop earlier, *each* would have to be at its target, and 0.94 nats for
 # the first was not reached in 40 steps. And see what the reentrant vector imitates: with " Just
 # kidding" suppressed at layer 6, the model says " Wait, that's not right." It takes the claim

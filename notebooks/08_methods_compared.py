@@ -12,9 +12,9 @@
 #   budget;
 # - beside it stand random vectors of the same norm that act in the same way at the same place.
 #
-# It takes about five minutes on two cores that have instructions for bfloat16, with five methods,
-# one layer and small samples. `workbench compare refusal` runs all methods with more. The text
-# says what to expect; what was seen is not written down yet.
+# It has five methods, one layer and small samples, and was not timed; expect several minutes.
+# `workbench compare refusal` runs all methods with more. The text says what to expect; what was
+# seen is not written down yet.
 #
 # ## The task
 #
