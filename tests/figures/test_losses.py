@@ -98,8 +98,3 @@ def test_target() -> None:
 def test_more_runs_than_colours_are_told_apart() -> None:
     drawn = lines(draw_losses([Run() for _ in range(20)]))
     assert len({(line.line.color, line.line.dash) for line in drawn}) == 20
-
-
-def test_what_has_no_losses_is_refused_in_words():
-    with pytest.raises(TypeError, match="a str has no losses of its own"):
-        draw_losses({"first": "run"})

@@ -51,11 +51,6 @@ def draw_losses(
         names = [_label(run) or f"run {i}" for i, run in enumerate(listed, 1)]
     if not listed:
         raise ValueError("there are no runs to draw")
-    for run in listed:
-        if not isinstance(run, Run):
-            raise TypeError(
-                f"a {type(run).__name__} has no losses of its own: give the runs that it is made of"
-            )
     if labels is not None:
         if len(labels) != len(listed):
             raise ValueError(f"{len(labels)} labels for {len(listed)} runs")

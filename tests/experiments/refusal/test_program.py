@@ -35,6 +35,7 @@ def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monk
     per_kind = found.test.groupby("kind")["vector"].nunique().to_dict()
     assert per_kind == {
         "unsteered": 1,
+        "parent": 1,
         "promotion": 2,
         "suppression": 2,
         "random": 2,
@@ -49,7 +50,7 @@ def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monk
     costs = found.costs.set_index("vector")
     assert costs.loc["unsteered", "kl"] == pytest.approx(0, abs=1e-6)
     assert (costs["kl"].drop("unsteered") > 0).all()
-    assert len(found.success()) == 10
+    assert len(found.success()) == 11
     assert found.distribution("promotion").n_vectors == 2
 
     for name in ("optimize_batch", "attack", "cost"):

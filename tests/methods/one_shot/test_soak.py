@@ -18,6 +18,9 @@ JOBS, WARM = 2000, 400
 ROUND = 40  # jobs, of every kind
 
 
+THEIRS = ("transformers.", "transformer_lens.")  # whose hooks these are, and not ours
+
+
 @dataclass(frozen=True)
 class Held:
     """What the process holds at one moment."""
@@ -45,9 +48,10 @@ class Held:
             for module in modules
             for kind in kinds
             for hook in getattr(module, kind).values()
-            # A forward of TransformerLens asks for attentions; transformers then keeps hooks of its
-            # own on its blocks for good.
-            if not getattr(hook, "__module__", "").startswith("transformers.")
+            # A bridge's first forward wires its blocks for good, and so may transformers.
+            if not getattr(hook, "__module__", "").startswith(
+                ("transformers.", "transformer_lens.")
+            )
         ]
         points = [module for module in modules if isinstance(module, HookPoint)]
         listed = [len(point.fwd_hooks) + len(point.bwd_hooks) for point in points]

@@ -32,6 +32,7 @@ _HINT, _COUNT = f"{ARCHITECTURE}.model_hint", f"{ARCHITECTURE}.layer_count"
 _METHOD = f"{ARCHITECTURE}.method"
 _OURS = "steering_workbench."
 _RECORDS, _DIGEST = f"{_OURS}records", f"{_OURS}sha256"
+_FIELDS = ("GGUF.", "general.", f"{ARCHITECTURE}.", _OURS)
 _NAME = "direction."
 
 
@@ -86,6 +87,9 @@ def read_gguf(path: Path) -> VectorSet:
         architecture = _text(reader, "general.architecture")
         if architecture != ARCHITECTURE:
             raise ValueError(f"it is a file of {architecture!r}, not a {ARCHITECTURE}")
+        strange = [name for name in reader.fields if not name.startswith(_FIELDS)]
+        if strange:  # also ours, where their names are damaged
+            raise ValueError(f"no control vector has a field {strange[0]!r}")
         records, written = _text(reader, _RECORDS), _text(reader, _DIGEST)
         told = json.loads(records or "{}")
         vectors = [_vector(tensor, told, _text(reader, _HINT)) for tensor in reader.tensors]
