@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.analysis.layer_sweep import LayerSweep
 
 # Panels under the outcome, those that have values: the column, its words.
+FEW_LAYERS = 12  # under so many, every layer has its tick, and none stands between two
 _PANELS = {"loss": "loss, nats", "norm": "norm", "kl": "KL, nats a token"}
 _HEIGHTS = {"outcome": 190, "other": 90}
 
@@ -75,6 +76,8 @@ def draw_layer_sweep(
             )
             words = measure if name == "outcome" else _PANELS[name]
             figure.update_yaxes(title={"text": _broken(words)}, zeroline=False, row=row, col=1)
+            if name == "norm":  # from zero: norms at their bound differ by rounding only
+                figure.update_yaxes(rangemode="tozero", row=row, col=1)
     if unsteered is not None:
         figure.add_hline(
             y=unsteered,
@@ -83,7 +86,8 @@ def draw_layer_sweep(
             row=1,
             col=1,
         )
-    figure.update_xaxes(zeroline=False)
+    span = max(sweep.layers) - min(sweep.layers)
+    figure.update_xaxes(zeroline=False, dtick=1 if span < FEW_LAYERS else None)
     figure.update_xaxes(title={"text": "layer"}, row=len(heights), col=1)
     n = sweep.outcomes.shape[1]
     return theme.finish(
