@@ -1,8 +1,9 @@
 """A job's id is its configuration's, and nothing else's."""
 
+import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -27,15 +28,13 @@ def test_the_id_is_this_one_in_every_process_and_version():
     """Changed ids mean that every finished job is done again: raise VERSION and say so."""
     assert JOB.id == "9be9870610de7fff"
     code = (
-        "from workbench.runs.job import StudyJob; import pickle, sys; "
-        "print(pickle.loads(sys.stdin.buffer.read()).id)"
+        "from workbench.runs.job import StudyJob; import json, sys; "
+        "print(StudyJob(**json.load(sys.stdin)).id)"
     )
-    import pickle
-
     out = subprocess.run(
-        [sys.executable, "-c", code], input=pickle.dumps(replace(JOB)), capture_output=True
+        [sys.executable, "-c", code], input=json.dumps(asdict(JOB)), capture_output=True, text=True
     )
-    assert out.stdout.decode().strip() == JOB.id
+    assert out.stdout.strip() == JOB.id
 
 
 @pytest.mark.parametrize(

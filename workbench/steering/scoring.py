@@ -73,10 +73,7 @@ class CompletionRows:
     def read_logits(
         self, model: HookedModel, steering: Steering = ()
     ) -> Float[Tensor, "token d_vocab"]:
-        """The logits that predict each completion token under `steering`, in the weights' dtype.
-
-        Of a plain model (models/plain.py) only columns that somebody reads are unembedded.
-        """
+        """The logits that predict each completion token under `steering`, in the weights' dtype."""
         return read_at(model, self.batch, self.row, self.column, steering, self.prompt_lengths)
 
 
@@ -117,7 +114,10 @@ def read_at(
     steering: Steering = (),
     prompt_lengths: Int[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, "some d_vocab"]:
-    """The logits at some places of rows padded on the right, under `steering`."""
+    """The logits at some places of rows padded on the right, under `steering`.
+
+    Of a plain model (models/plain.py) only columns that somebody reads are unembedded.
+    """
     interventions = as_interventions(steering)
     edits = [edit for one in interventions for edit in one.edits(model)]
     plain = plain_for(model, edits)

@@ -229,7 +229,7 @@ class Asking:
         model: HookedModel | None = None,
     ) -> pd.DataFrame:
         found = attack(
-            model or self.requests.model,
+            self.requests.model if model is None else model,
             self.requests.parent,
             [self.requests.prompt(each) for each in asked],
             asked,
