@@ -21,6 +21,9 @@ def test_bars_are_the_cosines():
     assert (list(along.x), list(along.y)) == ([0.8, 0.2], [0, 2])
     assert (list(against.x), list(against.y)) == ([-0.5], [1])
     assert list(figure.layout.yaxis.ticktext) == ["feature 7", "feature 3", "feature 9"]
+    named = draw_dictionary(match, names={3: "<b>dog"})
+    assert list(named.layout.yaxis.ticktext) == ["feature 7", "&lt;b&gt;dog", "feature 9"]
+    assert "dog (3)" in named.data[1].customdata[0]
     low, high = figure.layout.xaxis.range
     assert low == -high
     assert "explain 90%" in figure.layout.meta["caption"]

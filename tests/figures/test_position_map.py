@@ -21,3 +21,13 @@ def test_cells(which, sign):
     labels = figure.layout.xaxis.ticktext
     assert len(set(labels)) == 3
     assert not any("<b>" in label for label in labels)
+
+
+def test_many_positions_do_not_crowd_the_ticks():
+    n = 100
+    values = np.ones((2, n))
+    many = PositionMap(("w",) * n, 90, (4, 5), values, values, np.ones(2), -9.0)
+    axis = draw_position_map(many).layout.xaxis
+    assert len(axis.tickvals) == len(axis.ticktext) <= 25
+    assert axis.range == (-0.5, n - 0.5)
+    assert "\N{MINUS SIGN}9.0 nats" in draw_position_map(many).layout.meta["caption"]

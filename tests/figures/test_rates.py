@@ -138,7 +138,7 @@ def test_strip_has_rates_above_and_losses_below() -> None:
     (losses,) = [trace for trace in figure.data if trace.yaxis == "y2"]
     assert list(losses.y) == [8.0, None, 0.5]
     assert losses.connectgaps is False
-    assert figure.layout.yaxis2.title.text == "loss (nats)"
+    assert figure.layout.yaxis2.title.text == "loss, nats"
     assert figure.layout.xaxis2.title.text.startswith("layer")
     assert list(named(figure, "unsteered").y) == [0, 0]
     assert "n = 24" in figure.layout.meta["caption"]

@@ -40,6 +40,7 @@ def draw_attribution(
             y=some,
             base=[begins[i] for i in some],
             orientation="h",
+            width=0.7,  # else as wide as a trace's rows are apart
             marker={"color": colour},
             name="towards promoted" if positive else "towards suppressed",
             error_x=error_bars(
@@ -53,6 +54,7 @@ def draw_attribution(
         x=[ends[-1]],
         y=[len(rows)],
         orientation="h",
+        width=0.7,
         marker={"color": theme.GREY},
         name="all together",
         customdata=[f"all together: {_signed(ends[-1])} logits"],
@@ -65,7 +67,7 @@ def draw_attribution(
     figure.add_vline(x=0, line={"color": theme.LINE, "width": 1}, layer="below")
     figure.update_xaxes(title={"text": "logits, promoted less suppressed"}, zeroline=False)
     figure.update_yaxes(**theme.named_rows(names))
-    figure.update_layout(bargap=0.3, barmode="overlay")
+    figure.update_layout(barmode="overlay")
     n = int(means["n"].iloc[0])
     lines = " Lines: 95% bootstrap intervals over prompts." if n > 1 else ""
     return theme.finish(

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.heatmap import colorbar
 from workbench.figures.text import hover_text, tick_labels
 
 if TYPE_CHECKING:
@@ -38,19 +39,19 @@ def draw_connectivity(found: Connectivity, *, title: str = "Barriers between vec
                 [_pair(found, i, j, float(barrier[i, j])) for j in range(n)] for i in range(n)
             ],
             hovertemplate="%{customdata}<extra></extra>",
-            colorbar={"title": {"text": "barrier, nats", "side": "right"}, "len": 1.0, "xpad": 6},
+            colorbar=colorbar("barrier, nats"),
         )
     )
     ticks = {"tickmode": "array", "tickvals": every, "showgrid": False, "zeroline": False}
     figure.update_xaxes(
-        title={"text": "to"},
-        ticktext=[str(i + 1) for i in every],
+        title={"text": "to (rows: from)"},
+        ticktext=[f"[{i + 1}]" for i in every],
         range=[-0.5, n - 0.5],
         tickangle=0,
         **ticks,
     )
     figure.update_yaxes(
-        ticktext=[f"{names[i]}  {i + 1}" for i in every], range=[n - 0.5, -0.5], **ticks
+        ticktext=[f"{names[i]}  [{i + 1}]" for i in every], range=[n - 0.5, -0.5], **ticks
     )
     low, high = found.interval()
     return theme.finish(
@@ -62,8 +63,8 @@ def draw_connectivity(found: Connectivity, *, title: str = "Barriers between vec
             "worse end's. Losses are of the examples of the vector that the path comes from."
         ),
         plot_height=min(max(22 * n, 150), 520),
-        left=theme.left_margin([f"{name}  {n}" for name in names]),
-        right=80,
+        left=theme.left_margin([f"{name}  [{n}]" for name in names]),
+        right=90,
         below=46,
     )
 
@@ -75,7 +76,7 @@ def draw_paths(
     figure = go.Figure()
     n = len(found.labels)
     pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
-    for connected, colour in ((True, theme.LINE), (False, theme.VERMILLION)):
+    for connected, colour, width in ((True, theme.LINE, 0.8), (False, theme.VERMILLION, 1.2)):
         x: list[float | None] = []
         y: list[float | None] = []
         for i, j in pairs:
@@ -87,8 +88,8 @@ def draw_paths(
                 x=x,
                 y=y,
                 mode="lines",
-                line={"color": colour, "width": 0.6},
-                opacity=0.55,
+                line={"color": colour, "width": width},
+                opacity=0.7,
                 name="connected" if connected else "with a barrier",
                 hoverinfo="skip",
             )

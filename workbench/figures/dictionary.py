@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 from workbench.figures import theme
-from workbench.figures.text import shorten
+from workbench.figures.text import hover_text, shorten, tick_labels
 
 if TYPE_CHECKING:
     from workbench.analysis.dictionary import DictionaryMatch
 
 
-def draw_dictionary(match: DictionaryMatch, *, title: str | None = None) -> go.Figure:
-    """Draw cosines with the nearest features as bars; grey is what random vectors reach."""
+def draw_dictionary(
+    match: DictionaryMatch,
+    *,
+    names: Mapping[int, str] | None = None,
+    title: str | None = None,
+) -> go.Figure:
+    """Draw cosines with the nearest features as bars; grey is what random vectors reach.
+
+    `names` are those of features by their row in the dictionary; others are called by it.
+    """
     features = [int(each) for each in match.features]
+    named = names or {}
+    whole = [f"{named[i]} ({i})" if i in named else f"feature {i}" for i in features]
+    shown = tick_labels([named.get(i, f"feature {i}") for i in features], 24)
     figure = go.Figure()
     figure.add_vrect(
         x0=-match.random_max,
@@ -31,16 +43,16 @@ def draw_dictionary(match: DictionaryMatch, *, title: str | None = None) -> go.F
                 x=[float(match.cosines[i]) for i in some],
                 y=some,
                 orientation="h",
+                width=0.7,  # else as wide as a trace's rows are apart
                 name="along" if positive else "against",
                 marker={"color": colour},
-                customdata=[features[i] for i in some],
-                hovertemplate="feature %{customdata}<br>cosine %{x:.3f}<extra></extra>",
+                customdata=[hover_text(whole[i]) for i in some],
+                hovertemplate="%{customdata}<br>cosine %{x:.3f}<extra></extra>",
             )
     reach = 1.1 * max(match.random_max, float(abs(match.cosines).max()))
     figure.update_xaxes(title={"text": "cosine"}, range=[-reach, reach], zeroline=True)
-    names = [f"feature {each}" for each in features]
-    figure.update_yaxes(**theme.named_rows(names))
-    figure.update_layout(bargap=0.3, barmode="overlay")
+    figure.update_yaxes(**theme.named_rows(shown))
+    figure.update_layout(barmode="overlay")
     whose = f" of “{shorten(match.label, 30)}”" if match.label else ""
     return theme.finish(
         figure,
@@ -50,7 +62,7 @@ def draw_dictionary(match: DictionaryMatch, *, title: str | None = None) -> go.F
             f"average. {len(match.fitted)} features together explain {match.explained[-1]:.0%} of "
             "the vector."
         ),
-        plot_height=max(20 * len(names), 100),
-        left=theme.left_margin(names),
+        plot_height=max(20 * len(shown), 100),
+        left=theme.left_margin(shown),
         below=46,
     )

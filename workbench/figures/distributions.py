@@ -20,12 +20,14 @@ def draw_distributions(
     measure: str,
     title: str,
     texts: Mapping[str, Sequence[str]] | None = None,
+    kinds: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Draw a row a group: its density, its values as marks (400 at most), and its median.
 
     Values that are missing or not finite are left out and counted in the caption; a group without
-    any stays an empty row. `texts` are what each value is of, for the hover. Raises ValueError
-    where there are no groups, or texts do not pair with values.
+    any stays an empty row. `texts` are what each value is of, for the hover. `kinds` gives
+    labels one of "steered", "negated", "control", "unsteered", which sets the colour. Raises
+    ValueError where there are no groups, or texts do not pair with values.
     """
     if not groups:
         raise ValueError("there are no groups to draw")
@@ -46,6 +48,8 @@ def draw_distributions(
         if not kept:
             continue
         colour = theme.PALETTE[row % len(theme.PALETTE)]
+        if kinds and label in kinds:
+            colour, _ = theme.GROUPS[kinds[label]]
         numbers = np.array([value for value, _ in kept])
         if np.ptp(numbers) > 0:
             x, height = _density(numbers)

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.heatmap import colorbar
 from workbench.figures.text import MINUS, hover_text, tick_labels
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def draw_cosine_geometry(
     shown = tick_labels(labels, 22)
     # Columns carry the names only where these fit; else numbers that the rows' names repeat.
     if max(map(len, shown)) * n > 40:
-        shown = [f"{label}  {i}" for i, label in enumerate(shown, 1)]
-        across = [str(i) for i in range(1, n + 1)]
+        shown = [f"{label}  [{i}]" for i, label in enumerate(shown, 1)]
+        across = [f"[{i}]" for i in range(1, n + 1)]
     else:
         across = shown
     matrix = np.asarray(geometry.matrix)[np.ix_(order, order)]
@@ -53,12 +54,9 @@ def draw_cosine_geometry(
             hovertemplate="cosine %{z:.3f}<br><br>%{customdata}<extra></extra>",
             hoverongaps=False,
             colorbar={
-                "title": {"text": "cosine", "side": "right"},
+                **colorbar("cosine"),
                 "tickvals": [-1, 0, 1],
                 "ticktext": [f"{MINUS}1", "0", "1"],
-                "len": 1.0,
-                "xpad": 6,
-                "ypad": 0,
             },
         )
     )

@@ -56,6 +56,7 @@ def draw_losses(
             raise ValueError(f"{len(labels)} labels for {len(listed)} runs")
         names = list(labels)
     shown = tick_labels(names, 22)
+    named = list(shown) if len(listed) > 1 else []
     curves = [[*run.losses, *_last(run)] for run in listed]
     longest = max(2, *map(len, curves))
 
@@ -72,6 +73,7 @@ def draw_losses(
             legendgroup=str(i),
             line={"color": colour, "dash": dash, "width": 2},
             connectgaps=False,
+            showlegend=len(listed) > 1,
             hovertemplate=f"{whole}<br>step %{{x}}: %{{y:.4g}} nats<extra></extra>",
         )
         kept = _drawable(run.loss, log_y)
@@ -87,22 +89,20 @@ def draw_losses(
                 hovertemplate=f"{whole}<br>kept: step %{{x}}, %{{y:.4g}} nats<extra></extra>",
             )
     if target is not None and _drawable(target, log_y) is not None:
-        # A trace, not a line with an annotation: Plotly misplaces those on logarithmic axes.
+        # Named above the plot: a label beside the line would stand on the curves that end there.
         figure.add_scatter(
             x=[0, longest - 1],
             y=[target, target],
-            mode="lines+text",
-            text=["", f"target {target:g}"],
-            textposition="top left",
-            textfont={"size": theme.CAPTION_SIZE, "color": theme.GREY},
+            mode="lines",
+            name=f"target {target:g}",
             line={"color": theme.LINE, "dash": "dash", "width": 1.3},
             hovertemplate=f"target: {target:g} nats<extra></extra>",
-            showlegend=False,
         )
+        named.append(f"target {target:g}")
 
     pad = max(0.5, 0.02 * longest)
     figure.update_xaxes(title={"text": "step"}, range=[-pad, longest - 1 + pad], zeroline=False)
-    figure.update_yaxes(title={"text": "loss (nats)"})
+    figure.update_yaxes(title={"text": "loss, nats"})
     if log_y:
         figure.update_yaxes(type="log", dtick=1, minor={"ticks": "", "showgrid": True})
     else:
@@ -119,7 +119,7 @@ def draw_losses(
         plot_height=280,
         left=62,
         below=46,
-        legend=shown if many else (),
+        legend=named,
     )
 
 

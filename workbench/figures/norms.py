@@ -46,7 +46,9 @@ def draw_norms(found: RelativeNorms, *, title: str = "Norms beside the stream's"
         hovertemplate="%{customdata}<extra></extra>",
         showlegend=False,
     )
-    figure.add_vline(x=1, line={"color": theme.LINE, "dash": "dot", "width": 1.2})
+    near = max(high) > 0.5  # else the line would leave the marks no room
+    if near:
+        figure.add_vline(x=1, line={"color": theme.LINE, "dash": "dot", "width": 1.2})
     figure.update_xaxes(
         title={"text": "norm, share of the stream's"}, tickformat=".0%", rangemode="tozero"
     )
@@ -56,7 +58,7 @@ def draw_norms(found: RelativeNorms, *, title: str = "Norms beside the stream's"
         title=title,
         caption=(
             f"The stream's mean norm at each vector's layer, over {found.n} prompts; bars: its 95% "
-            "interval. Dotted: as long as the stream."
+            f"interval.{' Dotted: as long as the stream.' if near else ''}"
         ),
         plot_height=max(_ROW * len(names), 90),
         left=theme.left_margin(names),

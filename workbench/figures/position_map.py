@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import plotly.graph_objects as go
 
 from workbench.figures import theme
-from workbench.figures.heatmap import signed_heatmap
-from workbench.figures.text import plain, shorten
+from workbench.figures.heatmap import signed_heatmap, token_axis
+from workbench.figures.text import MINUS, hover_text
 
 if TYPE_CHECKING:
     from workbench.analysis.position_map import PositionMap
@@ -29,22 +29,14 @@ def draw_position_map(
     values = found.alone if which == "alone" else found.without
     n = len(found.tokens)
     names = [
-        [f"{plain(token)}_{i}, layer {layer}" for i, token in enumerate(found.tokens)]
+        [f"{hover_text(token)}_{i}, layer {layer}" for i, token in enumerate(found.tokens)]
         for layer in found.layers
     ]
     figure = go.Figure(signed_heatmap(values, names, "nats"))
     figure.add_vline(
         x=found.completion_from - 0.5, line={"color": theme.VERMILLION, "width": 1.6, "dash": "dot"}
     )
-    figure.update_xaxes(
-        tickmode="array",
-        tickvals=list(range(n)),
-        ticktext=[f"{plain(shorten(token, 10))}_{i}" for i, token in enumerate(found.tokens)],
-        tickangle=-60,
-        range=[-0.5, n - 0.5],
-        showgrid=False,
-        zeroline=False,
-    )
+    figure.update_xaxes(**token_axis(found.tokens, range(n)))
     step = max(1, -(-len(found.layers) // 16))
     shown = list(range(0, len(found.layers), step))
     figure.update_yaxes(
@@ -57,17 +49,18 @@ def draw_position_map(
         zeroline=False,
     )
     against = "the unsteered model" if which == "alone" else "the vector at every position"
+    unsteered = f"{found.unsteered:.1f}".replace("-", MINUS)
     where = "at one position alone" if which == "alone" else "everywhere but at one position"
     return theme.finish(
         figure,
         title=title or f"The vector {where}",
         caption=(
-            f"Change of the completion's log-prob against {against}; {found.unsteered:.1f} nats "
-            "unsteered. Right of the dotted line: the completion."
+            f"Change of the completion's log-prob against {against}; {unsteered} nats unsteered. "
+            "Right of the dotted line: the completion."
         ),
-        plot_height=max(22 * len(found.layers), 90),
+        plot_height=max(22 * len(found.layers), 120),
         left=58,
-        right=80,
+        right=84,
         below=96,
-        min_width=138 + 16 * n,
+        min_width=142 + 8 * n,
     )

@@ -221,7 +221,7 @@ def draw_layer_strip(
             row=2,
             col=1,
         )
-        figure.update_yaxes(title={"text": "loss (nats)"}, rangemode="tozero", row=2, col=1)
+        figure.update_yaxes(title={"text": "loss, nats"}, rangemode="tozero", row=2, col=1)
     ticks = sorted(set(layers))
     step = -(-len(ticks) // 16)
     figure.update_xaxes(tickvals=ticks[::step], zeroline=False)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from workbench.figures import theme
+from workbench.figures.heatmap import colorbar
 from workbench.figures.text import columns, hover_text, plain, shorten
 
 _COLUMNS = 64  # characters a line
@@ -72,7 +73,7 @@ def draw_token_strip(
             "cmin": low,
             "cmax": most,
             "showscale": True,
-            "colorbar": {"title": {"text": plain(unit), "side": "top"}, "len": 1.0, "xpad": 6},
+            "colorbar": {**colorbar(plain(unit)), "nticks": 4},
         },
         customdata=[
             f"{hover_text(token)}<br>"
@@ -89,13 +90,21 @@ def draw_token_strip(
     return theme.finish(
         figure,
         title=title,
-        caption=f"{len(tokens)} tokens. ␣: space, ↵: line break, ⇥: tab.{absent}",
-        plot_height=max(_LINE * lines, 60),
+        caption=f"{len(tokens)} tokens.{_meaning(tokens)}{absent}",
+        plot_height=max(_LINE * lines, 84),
         left=theme.MARGIN,
         right=80,
         below=8,
         min_width=620,
     )
+
+
+def _meaning(tokens: Sequence[str]) -> str:
+    """What the signs mean that these tokens are written with."""
+    shown = "".join(map(_visible, tokens))
+    words = {"␣": "space", "↵": "line break", "⇥": "tab", "␍": "carriage return", "∅": "nothing"}
+    said = ", ".join(f"{sign}: {word}" for sign, word in words.items() if sign in shown)
+    return f" {said}." if said else ""
 
 
 def _placed(tokens: Sequence[str]) -> list[tuple[int, float, float]]:

@@ -118,8 +118,7 @@ def draw_separation(
     for i, (name, label) in enumerate(zip(names, shown, strict=True)):
         rows = frame[frame["group"] == name].sort_values("layer")
         colour = theme.PALETTE[i % len(theme.PALETTE)]
-        red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-        fill = f"rgba({red}, {green}, {blue}, 0.18)"
+        fill = theme.see_through(colour)
         figure.add_trace(band(rows["layer"], rows["low"], rows["high"], fill))
         figure.add_scatter(
             x=rows["layer"],

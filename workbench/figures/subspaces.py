@@ -29,7 +29,9 @@ def draw_spectrum(
     figure.add_hline(y=1 / n, line={"color": theme.LINE, "dash": "dot", "width": 1.2})
     figure.update_xaxes(title={"text": "component"}, dtick=max(1, -(-n // 12)), zeroline=False)
     figure.update_yaxes(
-        title={"text": "share"}, tickformat=".0%", range=[0, 1.1 * max(spectrum.shares)]
+        title={"text": "share of the sum of squares"},
+        tickformat=".0%",
+        range=[0, 1.1 * max(spectrum.shares)],
     )
     figure.update_layout(bargap=0.3)
     return theme.finish(

@@ -77,6 +77,7 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
         "ticks": "",
         "title": {"standoff": 8, "font": {"size": TEXT_SIZE}},
     }
+    bar = {"outlinewidth": 0, "thickness": 10, "title": {"font": {"size": TEXT_SIZE}}}
     return go.layout.Template(
         layout={
             "paper_bgcolor": paper,
@@ -95,7 +96,7 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
             "margin": {"l": 60, "r": MARGIN + 6, "t": 50, "b": 60, "pad": 2, "autoexpand": False},
             "colorway": list(PALETTE),
             "colorscale": {"diverging": DIVERGING, "sequential": "Blues"},
-            "coloraxis": {"colorbar": {"outlinewidth": 0, "thickness": 10}},
+            "coloraxis": {"colorbar": bar},
             "hoverlabel": {
                 "align": "left",
                 "namelength": -1,
@@ -129,7 +130,8 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
             "yaxis": axis,
         },
         data={
-            "heatmap": [{"colorbar": {"outlinewidth": 0, "thickness": 10}}],
+            "heatmap": [{"colorbar": bar}],
+            "scatter": [{"marker": {"colorbar": bar}}],
             "bar": [{"marker": {"line": {"width": 0}}}],
         },
     )
@@ -148,6 +150,12 @@ def themed(figure: go.Figure, theme: Literal["light", "dark"]) -> go.Figure:
     copy = go.Figure(figure)
     copy.layout.template = TEMPLATES[theme]
     return copy
+
+
+def see_through(colour: str) -> str:
+    """A colour of the palette as the fill of a band."""
+    red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.18)"
 
 
 def left_margin(labels: Sequence[str], title: bool = False) -> int:

@@ -30,6 +30,7 @@ def draw_vector_lens(lens: VectorLens, *, title: str | None = None) -> go.Figure
             x=[token.z for token in tokens],
             y=list(range(row, row + len(tokens))),
             orientation="h",
+            width=0.75,
             name=name,
             marker={"color": colour},
             customdata=[
@@ -52,7 +53,6 @@ def draw_vector_lens(lens: VectorLens, *, title: str | None = None) -> go.Figure
     figure.update_xaxes(title={"text": "logit's z-score over the vocabulary"})
     figure.update_xaxes(range=[-reach, reach], zeroline=True)
     figure.update_yaxes(range=[row - 0.4, -0.6], **theme.named(shown))
-    figure.update_layout(bargap=0.25)
     whose = f" by “{shorten(lens.label, 30)}”" if lens.label else ""
     caption = (
         f"Direct path of the layer {lens.layer} vector through the final norm's weight and the "
