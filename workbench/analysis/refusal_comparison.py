@@ -36,7 +36,6 @@ UNSTEERED, ADDITION = "unsteered", "addition"
 Way = Callable[[SteeringVector, Moments], Steering]
 WAYS: dict[str, Way] = {
     ADDITION: lambda vector, harmless: Add(vector),
-    "subtraction": lambda vector, harmless: Add(vector, -1.0),
     "ablation at all layers": lambda vector, harmless: Ablate(vector),
     "clamp": lambda vector, harmless: Clamp(vector),
     "affine": lambda vector, harmless: Affine(
