@@ -23,6 +23,9 @@ HARMLESS = (
     "GL Driver Message",
     "Failed to load resource: the server responded with a status of 404",
 )
+CELLS = (
+    "[...jupyterapp.shell.currentWidget.content.model.cells].filter((cell) => cell.type === 'code')"
+)
 
 
 def chromium() -> str | None:
@@ -35,6 +38,11 @@ def write_notebook(path: Path, cells: Sequence[str]) -> Path:
     import nbformat.v4 as v4
 
     notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
+    return save_notebook(notebook, path)
+
+
+def save_notebook(notebook: Any, path: Path) -> Path:
+    """Write a notebook that does not ask which kernel it wants."""
     notebook.metadata["kernelspec"] = {
         "name": "python3",
         "display_name": "Python 3",
@@ -133,6 +141,34 @@ class Page:
         """One of the explorer's panels, from above."""
         return self.page.locator(".jp-OutputArea-output > .widget-vbox").nth(number)
 
+    def run_all(self, timeout: float = 240.0) -> None:
+        """Run all cells, and wait for the last one's end. Raises AssertionError for errors."""
+        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_timeout(500)
+        self.until(lambda: self._errors() or self._all_run(), timeout)
+        assert self._errors() == []
+
+    def command(self, name: str) -> None:
+        """One of JupyterLab's commands."""
+        self.page.evaluate(f"jupyterapp.commands.execute({name!r})")
+
+    def drawn(self, at_least: int = 1) -> Any:
+        """The panel's figures that can be seen."""
+        plots = self.panel().locator(".js-plotly-plot").locator("visible=true")
+        self.until(lambda: plots.count() >= at_least)
+        plots.nth(at_least - 1).locator(".nsewdrag").first.wait_for()
+        return plots
+
+    def click_in(self, plot: Any, across: float, down: float) -> None:
+        """Click in a plot's own area, at shares of it from its upper left corner."""
+        self.page.wait_for_timeout(500)  # Plotly takes clicks when it has drawn
+        plot.scroll_into_view_if_needed()
+        box = plot.locator(".nsewdrag").first.bounding_box()
+        x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(300)
+        self.page.mouse.click(x, y)
+
     def until(self, true: Callable[[], bool], timeout: float = 60.0) -> None:
         """Wait until something is so."""
         end = time.monotonic() + timeout
@@ -150,6 +186,16 @@ class Page:
             self.panel().screenshot(path=Path(os.environ["SCREENSHOTS"]) / f"{name}.png")
             self.page.set_viewport_size(size)
             self.page.wait_for_timeout(300)
+
+    def _all_run(self) -> bool:
+        return bool(self.page.evaluate(f"{CELLS}.every((cell) => cell.executionCount)"))
+
+    def _errors(self) -> list[str]:
+        outputs = f"{CELLS}.flatMap((cell) => cell.outputs.toJSON())"
+        errors = f"{outputs}.filter((each) => each.output_type === 'error')"
+        return list(
+            self.page.evaluate(f"{errors}.map((each) => `${{each.ename}}: ${{each.evalue}}`)")
+        )
 
     def _text(self) -> str:
         return self.page.locator("body").inner_text()[:2000]

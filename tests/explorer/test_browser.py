@@ -77,24 +77,6 @@ def next_tokens(seen):
     return seen.panel().locator("table").first.inner_text()
 
 
-def drawn(seen, at_least=1):
-    """The figures that can be seen."""
-    plots = seen.panel().locator(".js-plotly-plot").locator("visible=true")
-    seen.until(lambda: plots.count() >= at_least)
-    plots.nth(at_least - 1).locator(".nsewdrag").first.wait_for()
-    return plots
-
-
-def click_in(seen, plot, across, down):
-    """Click somewhere in a plot's own area, from its upper left corner, as shares of it."""
-    seen.page.wait_for_timeout(500)  # Plotly takes clicks when it has drawn
-    box = plot.locator(".nsewdrag").first.bounding_box()
-    x, y = box["x"] + across * box["width"], box["y"] + down * box["height"]
-    seen.page.mouse.move(x, y)
-    seen.page.wait_for_timeout(300)
-    seen.page.mouse.click(x, y)
-
-
 def test_a_prompt_is_typed_and_a_slider_moved(seen):
     panel = seen.panel()
     seen.until(lambda: panel.locator("table tbody tr").count() == 5)
@@ -124,7 +106,7 @@ def test_a_vector_is_optimized_and_its_loss_drawn(seen):
     panel.get_by_role("button", name="Optimize a vector").click()
     panel.get_by_text("best at step").wait_for()
     panel.get_by_text("w5 w6, layer 2").wait_for()
-    assert drawn(seen).first.locator(".scatterlayer path.js-line").count() == 1
+    assert seen.drawn().first.locator(".scatterlayer path.js-line").count() == 1
     seen.picture("optimized")
 
 
@@ -132,8 +114,8 @@ def test_a_cell_of_the_lens_says_what_is_behind_it(seen):
     panel = seen.panel()
     panel.get_by_role("tab", name="Lens").click()
     panel.get_by_role("button", name="Draw").locator("visible=true").click()
-    grid = drawn(seen).first
-    click_in(seen, grid, 0.9, 0.1)
+    grid = seen.drawn().first
+    seen.click_in(grid, 0.9, 0.1)
     panel.get_by_text("steered: layer out, after").wait_for()
     seen.picture("lens")
     for view in ("unsteered", "difference"):
@@ -151,7 +133,7 @@ def test_a_cell_of_the_map_tells_of_two_vectors(seen):
     panel = seen.panel()
     panel.get_by_role("tab", name="Geometry").click()
     panel.get_by_role("button", name="Draw").locator("visible=true").click()
-    click_in(seen, drawn(seen).first, 0.5, 0.1)
+    seen.click_in(seen.drawn().first, 0.5, 0.1)
     panel.get_by_text("suppresses").nth(1).wait_for()
     assert "random, seed 1" in panel.inner_text()
     seen.picture("geometry")
@@ -166,7 +148,7 @@ def test_two_sets_are_read_and_a_point_shows_its_prompt(seen):
         lines[0] += f" {NASTY}"
         panel.get_by_label(name).fill("\n".join(lines))
     panel.get_by_role("button", name="Read").click()
-    points = drawn(seen, 2).first.locator(".scatterlayer .points path")
+    points = seen.drawn(2).first.locator(".scatterlayer .points path")
     box = points.nth(0).bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     seen.page.wait_for_timeout(500)
@@ -199,7 +181,7 @@ def test_errors_are_words_and_markup_is_text(seen):
     panel.get_by_text("import workbench as wb").wait_for()
     panel.get_by_role("tab", name="Geometry").click()
     panel.get_by_role("button", name="Draw").locator("visible=true").click()
-    drawn(seen).first.get_by_text("<img src").first.wait_for()
+    seen.drawn().first.get_by_text("<img src").first.wait_for()
     assert panel.locator("img, script").count() == 0
     panel.get_by_role("tab", name="Steer").click()
 
@@ -209,7 +191,7 @@ def test_figures_follow_the_theme_and_the_width(seen):
     seen.page.evaluate(
         "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
     )
-    plot = drawn(seen).first
+    plot = seen.drawn().first
     ink = "n => getComputedStyle(n.querySelector('.gtitle')).fill"
     seen.until(lambda: plot.evaluate(ink) == "rgb(217, 223, 230)")
     seen.picture("dark")

@@ -1,5 +1,6 @@
 """The panel without a browser: what its controls do, and what they leave behind."""
 
+import json
 import time
 
 import pytest
@@ -27,6 +28,11 @@ def panel(tiny, vectors):
     yield made
     made.close()
     assert not any(module._forward_hooks for module in all_modules(tiny))
+
+
+def sent(chart):
+    """The layout that the page was given last."""
+    return json.loads(chart.plot.figure)["layout"]
 
 
 def settled(panel):
@@ -115,8 +121,8 @@ def test_the_lens_and_what_is_behind_a_cell(panel):
         panel.lens.view.value = view
         panel.lens.look()
         assert settled(panel) == ""
-        (figure,) = panel.lens.grid.widget.children
-        assert len(figure.data) >= 1
+        assert panel.lens.grid.widget.children == (panel.lens.grid.plot,)
+        assert len(panel.lens.grid.figure.data) >= 1
         panel.lens.open(3, 2)
         assert settled(panel) == ""
         assert "layer 3" in panel.lens.behind.children[0].children[0].value
@@ -203,18 +209,28 @@ def test_figures_go_into_one_widget_and_follow_the_page(panel):
     panel.geometry.look()
     assert settled(panel) == ""
     chart = panel.geometry.map
-    widget, paper = chart.figure, chart.figure.layout.template.layout.paper_bgcolor
-    assert widget.layout.width == 700
-    drawn = len(widget.data)
+    plot, paper = chart.plot, sent(chart)["template"]["layout"]["paper_bgcolor"]
+    assert sent(chart)["width"] == 700
     panel.ground.surroundings.width = 500
     panel.ground.surroundings.dark = True
-    assert widget.layout.width == 456
-    assert widget.layout.template.layout.paper_bgcolor != paper
+    assert sent(chart)["width"] == 456
+    assert sent(chart)["template"]["layout"]["paper_bgcolor"] != paper
     panel.geometry.look()
     assert settled(panel) == ""
-    assert chart.figure is widget
-    assert len(widget.data) == drawn, "what was shown before is gone"
-    assert widget.layout.width == 456
+    assert chart.plot is plot
+    assert sent(chart)["width"] == 456
+    chart.clear()
+    panel.ground.surroundings.width = 600
+    assert sent(chart)["width"] == 456, "what is not shown is left alone"
+
+
+def test_a_click_opens_what_was_clicked(panel):
+    panel.lens.look()
+    assert settled(panel) == ""
+    panel.lens.grid.plot._handle_custom_msg({"trace": 0, "point": [3, 2]}, [])
+    panel.lens.grid.plot._handle_custom_msg({"trace": 7, "point": 1}, [])
+    assert settled(panel) == ""
+    assert "layer 3, after &#x27;w1&#x27;_2" in panel.lens.behind.children[0].children[0].value
 
 
 def test_what_is_typed_never_becomes_markup(panel):

@@ -50,9 +50,9 @@ class GeometryTab:
         self.map.show(draw_cosine_geometry(self._found, title=title), [self._clicked])
         self.pair.children = []
 
-    def _clicked(self, points: Any) -> None:
-        if points.point_inds and self._found is not None:
-            row, column = points.point_inds[0]
+    def _clicked(self, cell: Any) -> None:
+        if self._found is not None:
+            row, column = cell
             order = list(self._found.order)
             self.open(order[int(row)], order[int(column)])
 

@@ -93,11 +93,10 @@ class LensTab:
         self.cause.clear()
         self.why.value = ""
 
-    def _clicked(self, points: Any) -> None:
+    def _clicked(self, cell: Any) -> None:
         """A cell: rows are layers, columns positions from the first one shown."""
-        if points.point_inds:
-            layer, column = points.point_inds[0]
-            self.open(int(layer), int(column) + self._first)
+        layer, column = cell
+        self.open(int(layer), int(column) + self._first)
 
     def open(self, layer: int, position: int) -> None:
         """Show the likeliest tokens of a cell, and what steering did to the answer there."""

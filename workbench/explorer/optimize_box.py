@@ -55,15 +55,9 @@ class OptimizeBox:
             suppress=[self.suppress.value] if self.suppress.value else [],
         )
 
-        self.curve.show(_empty_curve())
-
         def seen(descent: Descent) -> bool:
             losses = [each.loss for each in descent.history]
-            figure = self.curve.figure
-            assert figure is not None
-            with figure.batch_update():
-                figure.data[0].x = list(range(len(losses)))
-                figure.data[0].y = losses
+            self.curve.show(_curve(losses))
             self.status.value = f"step {len(losses) - 1}: loss {losses[-1]:.3f} nats"
             return task.stopped
 
@@ -88,10 +82,9 @@ class OptimizeBox:
         state.tell()
 
 
-def _empty_curve() -> go.Figure:
-    figure = go.Figure(
-        go.Scatter(x=[], y=[], mode="lines+markers", line={"color": theme.BLUE}, name="loss")
-    )
+def _curve(losses: list[float]) -> go.Figure:
+    line = go.Scatter(y=losses, mode="lines+markers", line={"color": theme.BLUE}, name="loss")
+    figure = go.Figure(line)
     figure.update_xaxes(title={"text": "steps taken"})
     figure.update_yaxes(title={"text": "loss, nats"}, rangemode="tozero")
     return theme.finish(

@@ -74,12 +74,12 @@ class StructureTab:
         clicked = [partial(self._clicked, number) for number in range(len(NAMES))]
         self.plane.show(draw_plane(self._found.plane(layer), here), clicked)
 
-    def _clicked(self, number: int, points: Any) -> None:
+    def _clicked(self, number: int, point: Any) -> None:
         """A point: one of a set's prompts, in their order."""
-        if points.point_inds and self._found is not None:
+        if self._found is not None:
             of_set = [
                 prompt
                 for prompt, group in zip(self._found.prompts, self._found.groups, strict=True)
                 if group == NAMES[number]
             ]
-            self.chosen.value = words(of_set[points.point_inds[0]])
+            self.chosen.value = words(of_set[int(point)])
