@@ -1,11 +1,13 @@
 """The lens against a plain forward pass that stops at each layer."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
 
 import workbench as wb
-from workbench.analysis.logit_lens import logit_lens
+from workbench.analysis.logit_lens import _largest, logit_lens
 from workbench.models.text import prompt_ids
 
 PROMPT, COMPLETION = "w1 w2 w3 ", "w4 w5 "
@@ -94,3 +96,29 @@ def test_bad_input(tiny):
         logit_lens(tiny, PROMPT, k=0)
     with pytest.raises(ValueError, match="the text is"):
         logit_lens(tiny, "w1 " * 200)
+
+
+def test_a_few_layers_at_a_time_are_all_at_once(tiny, monkeypatch):
+    whole = logit_lens(tiny, PROMPT, COMPLETION)
+    module = sys.modules[logit_lens.__module__]  # its package has a function of its name
+    monkeypatch.setattr(module, "AT_ONCE", 2 * 97 * len(whole.tokens))
+    parts = logit_lens(tiny, PROMPT, COMPLETION)
+    assert parts.predicted == whole.predicted
+    for name in ("probabilities", "rank", "log_prob", "entropy", "kl"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), abs=1e-5, nan_ok=True)
+
+
+def test_a_model_that_somebody_watches_is_run_itself(tiny):
+    expected, seen = logit_lens(tiny, PROMPT, steering=wb.Add(vector(1))), []
+    handle = tiny.blocks[2].register_forward_hook(lambda *args: seen.append(1))
+    found = logit_lens(tiny, PROMPT, steering=wb.Add(vector(1)))
+    handle.remove()
+    assert seen
+    assert found.log_prob == pytest.approx(expected.log_prob, abs=1e-4, nan_ok=True)
+
+
+@pytest.mark.parametrize("count", [640, 650])
+def test_the_largest_are_found_by_blocks(count):
+    values = torch.rand(3, 2, count, generator=torch.Generator().manual_seed(0))
+    for found, expected in zip(_largest(values, 5), values.topk(5), strict=True):
+        assert torch.equal(found, expected)

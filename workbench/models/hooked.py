@@ -8,7 +8,7 @@ ask which kind they hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -79,6 +79,11 @@ def check_layer(model: HookedModel, layer: int) -> int:
 def resid_pre(layer: int) -> str:
     """The hook at the input of block `layer`."""
     return f"blocks.{layer}.hook_resid_pre"
+
+
+def resid_end(model: HookedModel) -> str:
+    """The hook at the output of the last block."""
+    return f"blocks.{n_layers(model) - 1}.hook_resid_post"
 
 
 def stream_writes(model: HookedModel) -> list[str]:
@@ -240,16 +245,21 @@ def undisturbed(model: HookedModel) -> Iterator[None]:
     training = [(module, module.training) for module in modules]
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     try:
-        for module in modules:
-            module.training = False
+        _set_training((module, False) for module in modules)
         for parameter in trainable:
             parameter.requires_grad_(False)
         yield
     finally:
-        for module, was in training:
-            module.training = was
+        _set_training(training)
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def _set_training(flags: Iterable[tuple[nn.Module, bool]]) -> None:
+    """Where it differs only: a module's attributes are slow to set, and a bridge has thousands."""
+    for module, training in flags:
+        if module.training != training:
+            module.training = training
 
 
 def every_module(model: HookedModel) -> Iterator[nn.Module]:

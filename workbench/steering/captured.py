@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from workbench.models.hooked import HookedModel
+from workbench.models.plain import PlainModel
 from workbench.steering.hooks import attach
 
 Captured = dict[str, Float[Tensor, "batch ..."]]
@@ -17,12 +18,16 @@ Captured = dict[str, Float[Tensor, "batch ..."]]
 
 @contextmanager
 def captured(
-    model: HookedModel, hooks: Iterable[str], columns: Int[Tensor, " batch"] | None = None
+    model: HookedModel,
+    hooks: Iterable[str],
+    columns: Int[Tensor, " batch"] | None = None,
+    plain: PlainModel | None = None,
 ) -> Iterator[Captured]:
     """By hook, what passes it, at each row's column where these are given.
 
     Filled by the forward pass inside the block. Entered before `steer`, it sees what steering
-    finds; entered inside, what steering leaves.
+    finds; entered inside, what steering leaves. With `plain`, given by `plain_for`, passes of the
+    plain model are read, at inputs of blocks and at the last one's output.
     """
     found: Captured = {}
 
@@ -38,5 +43,5 @@ def captured(
 
     with ExitStack() as stack:
         for hook in hooks:
-            stack.callback(attach(keeping(hook), hook, model, None).remove)
+            stack.callback(attach(keeping(hook), hook, model, plain).remove)
         yield found

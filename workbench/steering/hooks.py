@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformer_lens.hook_points import HookPoint
 
-from workbench.models.hooked import HookedModel, hook_point, watch_forwards
+from workbench.models.hooked import HookedModel, hook_point, resid_end, watch_forwards
 from workbench.models.plain import PlainModel, is_block_input, plain_of
 from workbench.steering.interventions import Edit, Steering, as_interventions, rows_of
 from workbench.steering.window import TokenWindow, WindowTracker
@@ -82,9 +82,10 @@ def attach(
     if plain is None:
         return hook_point(model, hook).register_forward_hook(lambda module, args, x: function(x))
     layer = is_block_input(model, hook)
-    assert layer is not None, "plain_for gives no model for other hooks"
+    if layer is None and hook != resid_end(model):
+        raise AssertionError("plain_for gives no model for other hooks")
 
-    def before_block(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
+    def before(module: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict] | None:
         edited = function(args[0] if args else kwargs["hidden_states"])
         if edited is None:
             return None
@@ -92,7 +93,8 @@ def attach(
             return (edited, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": edited}
 
-    return plain.blocks[layer].register_forward_pre_hook(before_block, with_kwargs=True)
+    place = plain.final_norm if layer is None else plain.blocks[layer]
+    return place.register_forward_pre_hook(before, with_kwargs=True)
 
 
 def _edited(
