@@ -29,6 +29,10 @@ def effect(vector, kind, way):
 
 @pytest.fixture(scope="module")
 def compared():
+    return comparison()
+
+
+def comparison():
     labels = tuple(KINDS)
     matrix = np.full((5, 5), 0.25)
     np.fill_diagonal(matrix, 1.0)

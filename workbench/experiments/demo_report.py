@@ -34,7 +34,6 @@ def demo_report(result: DemoResult) -> Report:
     settings, run, conditions = result.settings, result.run, result.conditions
     n = len(result.prompts)
     trained_on = settings.training[0]
-    randoms = [answers for name, answers in conditions.items() if name.startswith("random")]
     report = Report(
         "One example, one vector",
         f"{run.vector.provenance.model.name if run.vector.provenance.model else 'a model'}, "
@@ -48,17 +47,7 @@ def demo_report(result: DemoResult) -> Report:
     )
     report.section("Does it generalize?")
     report.table(result.table(), f"Answers to {n} unseen questions; Wilson intervals.")
-    report.figure(
-        draw_rates(
-            {
-                **{name: conditions[name].begins.proportion for name in GROUPS},
-                "random, equal norm": [answers.begins.proportion for answers in randoms],
-            },
-            groups={**GROUPS, "random, equal norm": "control"},
-        ),
-        f"The vector carries over to unseen questions; {len(randoms)} random vectors of the same "
-        "norm and the negated vector are the controls.",
-    )
+    add_rates(report, result)
     report.text(result.surprisal_sentence())
     report.section("Answers side by side")
     names = ["unsteered", "steered", "negated"]
@@ -74,26 +63,64 @@ def demo_report(result: DemoResult) -> Report:
         marks=marks,
     )
     report.section("How strong, and where?")
+    add_strength(report, result)
+    report.section("The vectors themselves")
+    add_vectors(report, result)
+    report.section("Provenance")
+    report.text(
+        f"Question, optimizer, target and norm were chosen on {len(VALIDATION)} other questions, "
+        "which are not among those above. The vectors stand beside this page as safetensors files, "
+        "each with this record in its metadata."
+    )
+    report.details(
+        "Settings of the demo", {**asdict(settings), "positions": str(settings.positions)}
+    )
+    report.details("Provenance of the vector", asdict(run.vector.provenance))
+    return report
+
+
+def add_rates(report: Report, result: DemoResult) -> None:
+    """How often the behaviour shows, under the vector and its controls."""
+    conditions, randoms = result.conditions, _randoms(result)
+    report.figure(
+        draw_rates(
+            {
+                **{name: conditions[name].begins.proportion for name in GROUPS},
+                "random, equal norm": [answers.begins.proportion for answers in randoms],
+            },
+            groups={**GROUPS, "random, equal norm": "control"},
+        ),
+        f"The vector carries over to unseen questions; {len(randoms)} random vectors of the same "
+        "norm and the negated vector are the controls.",
+    )
+
+
+def add_strength(report: Report, result: DemoResult) -> None:
+    """The same by scale and by layer."""
+    unsteered = result.conditions["unsteered"].begins.proportion
     report.figure(
         draw_dose(
             list(result.dose),
             [answers.begins.proportion for answers in result.dose.values()],
             controls={
                 "random, equal norm": {
-                    1.0: [answers.begins.proportion for answers in randoms],
+                    1.0: [answers.begins.proportion for answers in _randoms(result)],
                 }
             },
         ),
         "The same vector at several scales, negated on the left, with random vectors of its norm.",
     )
     report.figure(
-        draw_layer_strip(_layer_frame(result), unsteered=conditions["unsteered"].begins.proportion),
+        draw_layer_strip(_layer_frame(result), unsteered=unsteered),
         "One vector a layer, each optimized on the same question with the same settings: where in "
         "the model one example suffices.",
     )
-    report.section("The vectors themselves")
+
+
+def add_vectors(report: Report, result: DemoResult) -> None:
+    """How the vectors were made, how they lie, and what they promote."""
     report.figure(
-        draw_losses([run, *result.other_runs], target=settings.target_loss),
+        draw_losses([result.run, *result.other_runs], target=result.settings.target_loss),
         "Loss in nats before each step of L-BFGS, for the demo's vector and those of other "
         "questions and seeds at the same layer. They stop under the target: vectors that were "
         "optimized further carried no better to other questions, and what follows the promoted "
@@ -109,17 +136,10 @@ def demo_report(result: DemoResult) -> Report:
         "Tokens that the vector itself promotes and suppresses through the unembedding, its "
         "direct path; what later layers make of it is not in this figure.",
     )
-    report.section("Provenance")
-    report.text(
-        f"Question, optimizer, target and norm were chosen on {len(VALIDATION)} other questions, "
-        "which are not among those above. The vectors stand beside this page as safetensors files, "
-        "each with this record in its metadata."
-    )
-    report.details(
-        "Settings of the demo", {**asdict(settings), "positions": str(settings.positions)}
-    )
-    report.details("Provenance of the vector", asdict(run.vector.provenance))
-    return report
+
+
+def _randoms(result: DemoResult) -> list[Answers]:
+    return [a for name, a in result.conditions.items() if name.startswith("random")]
 
 
 def _mark(answers: Answers, i: int) -> str | None:

@@ -1,7 +1,8 @@
 """The gallery: every figure of the workbench, made from one model in a few minutes.
 
 It shows what the figures look like on real results; sample sizes are small, and nothing here is a
-finding. The demo's vectors are used, one from each of its questions and some seeds.
+finding. The demo's vectors are used, one from each of its questions and some seeds; figures of
+experiments come from small runs on the testbeds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench.analysis import (
-    activation_structure,
     attribute,
     attribute_sources,
     connectivity,
@@ -26,8 +26,16 @@ from workbench.analysis import (
 from workbench.analysis.vector_lens import visible_token
 from workbench.evaluation import Reference, relative_norms, surprisal
 from workbench.experiments.demo import DemoResult, DemoSettings, run_demo
-from workbench.experiments.demo_report import demo_report
-from workbench.experiments.questions import VALIDATION
+from workbench.experiments.demo_report import GROUPS, add_rates, add_strength, add_vectors
+from workbench.experiments.gallery_experiments import (
+    SmallRuns,
+    add_activations,
+    add_decisions,
+    add_methods,
+    add_predictors,
+    add_refusals,
+)
+from workbench.experiments.questions import UNSEEN, VALIDATION
 from workbench.figures import (
     Report,
     draw_attribution,
@@ -42,19 +50,17 @@ from workbench.figures import (
     draw_logit_lens,
     draw_norms,
     draw_paths,
-    draw_plane,
     draw_position_map,
-    draw_separation,
     draw_spectrum,
     draw_token_strip,
 )
-from workbench.methods import Example
+from workbench.methods import Example, random_vectors
 from workbench.methods.one_shot import sweep_layers
 from workbench.models import chat
 from workbench.models.hooked import HookedModel, n_layers
+from workbench.models.identity import record_of
 from workbench.models.text import completion_ids
 from workbench.steering import Add, generate, log_prob
-from workbench.testbeds import refusal
 
 PROMPTS, SETS, SEEDS = 12, 24, (0, 1)
 PATCHED = 2  # prompts: heads and MLPs of every third layer are patched, one by one, both ways
@@ -67,28 +73,49 @@ def write_gallery(
     *,
     prompts: int = PROMPTS,
     sets: int = SETS,
+    runs: SmallRuns | None = None,
     progress: bool = True,
 ) -> Path:
     """Make every figure and write `gallery.html`; returns its path.
 
     `prompts` are asked in each analysis, `sets` are the sizes of the sets of prompts that are told
-    apart.
+    apart. `runs` are what experiments are run on, by default the testbeds.
     """
+    settings = settings or DemoSettings(
+        unseen=UNSEEN[:12], random_seeds=(0, 1, 2), answer_tokens=32
+    )
     demo = run_demo(model, settings, progress)
-    report = demo_report(demo)
+    report = Report(
+        "Every figure",
+        f"{record_of(model).name} and testbeds made of the embedded model",
+        lead=(
+            "What the workbench draws, on real results from small runs: sample sizes are those "
+            "of an example, and nothing here is a finding. The vectors make a chat model begin "
+            f"its answers with “{settings.promoted}”."
+        ),
+    )
+    report.section("What a vector does")
+    add_rates(report, demo)
+    add_strength(report, demo)
+    report.section("Several vectors of one behaviour")
+    add_vectors(report, demo)
     asked = [chat(model, question) for question in VALIDATION[:prompts]]
     _directions(report, model, demo, asked)
     _inside(report, model, demo, asked)
     _texts(report, model, demo)
     _layers(report, model, demo, asked, progress)
-    _activations(report, model, demo, sets)
+    add_activations(report, model, demo.run.vector, sets)
+    report.section("Experiments")
+    add_methods(report, model, settings, sets, progress)
+    runs = runs or SmallRuns.of_testbeds()
+    add_decisions(report, runs, progress)
+    add_refusals(report, runs, progress)
     return report.save(Path(folder) / "gallery.html")
 
 
 def _directions(report: Report, model: HookedModel, demo: DemoResult, asked: Sequence[str]) -> None:
     """How the vectors relate: by direction, by effect, and along the paths between them."""
     vectors = list(demo.vectors)
-    report.section("Several vectors of one behaviour")
     report.figure(
         draw_spectrum(spectrum(vectors)),
         "Vectors from different questions and seeds, each scaled to norm 1.",
@@ -97,14 +124,32 @@ def _directions(report: Report, model: HookedModel, demo: DemoResult, asked: Seq
         draw_norms(relative_norms(model, vectors, asked)),
         "How much of the stream a vector is, where it is added.",
     )
+    controls = list(random_vectors(vectors[0], 2))
+    effects = effect_geometry(model, [*vectors, *controls], asked)
+    from_ = [vector.label.partition(",")[0] for vector in vectors] + [""] * len(controls)
     report.figure(
-        draw_effects(effect_geometry(model, vectors, asked)),
-        "Vectors that point elsewhere may do the same: their changes grow alike.",
+        draw_effects(
+            effects,
+            kinds=[
+                "one of them random"
+                if not (from_[a] and from_[b])
+                else "of one question"
+                if from_[a] == from_[b]
+                else "of two questions"
+                for a, b in effects.pairs
+            ],
+        ),
+        "Vectors that point elsewhere may do the same: their changes grow alike. Random ones of "
+        "equal norm are the baseline.",
     )
     examples = [run.job.examples for run in (demo.run, *demo.other_runs)]
     paths = connectivity(model, vectors, examples)
+    match = match_dictionary(demo.run.vector, model.W_U.T)  # type: ignore[attr-defined]
     report.figure(
-        draw_dictionary(match_dictionary(demo.run.vector, model.W_U.T)),  # type: ignore[attr-defined]
+        draw_dictionary(
+            match,
+            names={int(i): visible_token(model.tokenizer, int(i)) for i in match.features},
+        ),
         "Any matrix of directions serves as a dictionary, an autoencoder's decoder as well; here "
         "it is the unembedding, a feature for each token.",
     )
@@ -168,12 +213,16 @@ def _inside(report: Report, model: HookedModel, demo: DemoResult, asked: Sequenc
     )
 
     where = position_map(
-        model, demo.run.vector, asked[0], promoted, layers=range(1, n_layers(model), 6)
+        model,
+        demo.run.vector,
+        asked[0],
+        promoted,
+        layers=range(demo.settings.layer, n_layers(model), 4),
     )
     report.figure(
         draw_position_map(where),
-        "The same values at other layers; the log-prob of the promoted answer to an unseen "
-        "question.",
+        "The vector's own layer is the lowest, its values act at later ones too; the log-prob of "
+        "the promoted answer to an unseen question.",
     )
     report.figure(draw_position_map(where, "without"), "What each position is needed for.")
 
@@ -191,6 +240,7 @@ def _texts(report: Report, model: HookedModel, demo: DemoResult) -> None:
             measure="nats a token",
             title="Surprisal of the answers, by condition",
             texts={name: list(each.texts) for name, each in found.items()},
+            kinds={name: name if name in GROUPS else "control" for name in found},
         ),
         "Every answer counts, whatever it begins with.",
     )
@@ -214,13 +264,13 @@ def _texts(report: Report, model: HookedModel, demo: DemoResult) -> None:
 def _layers(
     report: Report, model: HookedModel, demo: DemoResult, asked: Sequence[str], progress: bool
 ) -> None:
-    """The same vector made at every third layer."""
+    """The same vector made at some layers."""
     settings = demo.settings
     example = Example(chat(model, settings.training[0]), promote=[settings.promoted])
     runs = sweep_layers(
         model,
         example,
-        range(1, n_layers(model), 3),
+        range(1, n_layers(model), max(1, n_layers(model) // 10)),
         SEEDS,
         steps=settings.steps,
         optimizer="lbfgs",
@@ -245,25 +295,7 @@ def _layers(
     plain = float(log_prob(model, asked, promoted).mean.mean())
     report.figure(
         draw_layer_sweep(sweep, unsteered=plain),
-        f"Vectors of one question at every third layer, {len(SEEDS)} random starts of each; KL on "
-        f"{len(kept)} unsteered answers.",
+        f"Vectors of one question at {len(sweep.by_layer())} layers, {len(SEEDS)} random starts of "
+        f"each; KL on {len(kept)} unsteered answers.",
     )
-
-
-def _activations(report: Report, model: HookedModel, demo: DemoResult, sets: int) -> None:
-    """Where requests lie in the stream."""
-    data = refusal.data("train")
-    groups = {
-        name: [chat(model, text) for text in data[data["harmful"] == harmful]["request"][:sets]]
-        for name, harmful in (("harmful requests", True), ("harmless requests", False))
-    }
-    layer = demo.settings.layer
-    structure = activation_structure(model, groups)
-    report.section("Activations")
-    report.figure(
-        draw_plane(structure.plane(layer), [demo.run.vector]), "At the last token of each request."
-    )
-    report.figure(
-        draw_separation(structure),
-        "A difference of means, learned on some requests, asked on others.",
-    )
+    add_predictors(report, sweep.to_frame())

@@ -14,6 +14,8 @@ from workbench.figures.text import hover_text, tick_labels
 if TYPE_CHECKING:
     from workbench.analysis.connectivity import Connectivity
 
+_MOST_LINES = 400  # of each kind that are drawn
+
 
 def draw_connectivity(found: Connectivity, *, title: str = "Barriers between vectors") -> go.Figure:
     """Draw a map, source by target: how far the path's highest loss lies over the worse end."""
@@ -36,7 +38,8 @@ def draw_connectivity(found: Connectivity, *, title: str = "Barriers between vec
             ygap=1,
             hoverongaps=False,
             customdata=[
-                [_pair(found, i, j, float(barrier[i, j])) for j in range(n)] for i in range(n)
+                [_pair(found, i, j, float(barrier[i, j])) if i != j else "" for j in range(n)]
+                for i in range(n)
             ],
             hovertemplate="%{customdata}<extra></extra>",
             colorbar=colorbar("barrier, nats"),
@@ -76,13 +79,16 @@ def draw_paths(
     figure = go.Figure()
     n = len(found.labels)
     pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+    joined, drawn = found.connected, 0
     for connected, colour, width in ((True, theme.LINE, 0.8), (False, theme.VERMILLION, 1.2)):
         x: list[float | None] = []
         y: list[float | None] = []
-        for i, j in pairs:
-            if bool(found.connected[i, j]) == connected:
-                x += [*found.t.tolist(), None]
-                y += [*found.losses[i, j].tolist(), None]
+        mine = [pair for pair in pairs if bool(joined[pair]) == connected]
+        some = mine[:: -(-len(mine) // _MOST_LINES) or 1]
+        drawn += len(some)
+        for i, j in some:
+            x += [*found.t.tolist(), None]
+            y += [*found.losses[i, j].tolist(), None]
         if x:
             figure.add_scatter(
                 x=x,
@@ -102,12 +108,13 @@ def draw_paths(
         name="median",
         hovertemplate="t = %{x:.2f}: %{y:.2f} nats<extra></extra>",
     )
+    fewer = f" {drawn} of them are drawn." if drawn < len(pairs) else ""
     figure.update_xaxes(title={"text": "t, from the vector's own to the other"}, zeroline=False)
     figure.update_yaxes(title={"text": "loss, nats"}, rangemode="tozero", zeroline=False)
     return theme.finish(
         figure,
         title=title,
-        caption=f"{len(pairs)} ordered pairs of {n} vectors, {len(found.t)} points each.",
+        caption=f"{len(pairs)} ordered pairs of {n} vectors, {len(found.t)} points each.{fewer}",
         plot_height=260,
         left=60,
         below=46,

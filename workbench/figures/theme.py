@@ -131,8 +131,7 @@ def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.lay
         },
         data={
             "heatmap": [{"colorbar": bar}],
-            "scatter": [{"marker": {"colorbar": bar}}],
-            "bar": [{"marker": {"line": {"width": 0}}}],
+            "bar": [{"marker": {"line": {"width": 0}, "colorbar": bar}}],
         },
     )
 

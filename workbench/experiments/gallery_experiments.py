@@ -1,0 +1,173 @@
+"""The gallery's figures of experiments, each from a run as small as shows the figure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from workbench.analysis import RefusalOutcomes, activation_structure, compare_refusal
+from workbench.experiments.compare import METHODS, CompareSettings, compare, prompts_task
+from workbench.experiments.demo import DemoSettings
+from workbench.experiments.poser import PoserSettings, Scenarios
+from workbench.experiments.poser.asking import Asking as AskingDecisions
+from workbench.experiments.poser.asking import vectors_at
+from workbench.experiments.poser.page import GROUPS
+from workbench.experiments.poser.program import rates
+from workbench.experiments.refusal import RefusalSettings, Requests
+from workbench.experiments.refusal.asking import Asking as AskingRequests
+from workbench.experiments.refusal.program import one_shot_vectors
+from workbench.experiments.settings import read_scale
+from workbench.experiments.study.predictors import rank_correlations
+from workbench.figures import (
+    Report,
+    draw_comparison,
+    draw_correlations,
+    draw_flips,
+    draw_plane,
+    draw_refusal_comparison,
+    draw_separation,
+)
+from workbench.methods import mean_difference, random_vectors
+from workbench.models import chat
+from workbench.models.hooked import HookedModel
+from workbench.steering import SteeringVector
+from workbench.testbeds import load_testbed, refusal
+
+TRIED = ("one gradient step", "difference of means", "reading vector (PCA)")
+
+
+@dataclass(frozen=True)
+class SmallRuns:
+    """What experiments are run on, with their settings, of which sizes are cut down.
+
+    `decisions` scenarios are asked, `requests_asked` requests of each kind; `direction_layer` is
+    the refusal direction's.
+    """
+
+    scenarios: Scenarios
+    poser: PoserSettings
+    requests: Requests
+    refusal: RefusalSettings
+    decisions: int = 16
+    requests_asked: int = 8
+    direction_layer: int = 18  # which the full comparison selects
+
+    @classmethod
+    def of_testbeds(cls, dtype: str = "bfloat16") -> SmallRuns:
+        """The embedded settings on the shipped testbeds."""
+        return cls(
+            Scenarios.of_testbed(load_testbed("alignment-faking", dtype)),
+            read_scale("poser", "embedded").of(PoserSettings),
+            Requests.of_testbed(load_testbed("refusal", dtype)),
+            read_scale("refusal", "embedded").of(RefusalSettings),
+        )
+
+
+def add_predictors(report: Report, sweep: pd.DataFrame) -> None:
+    """How vectors' losses, norms and costs go with what they do; `sweep` as `LayerSweep`'s."""
+    names = ["loss", "norm", "kl", "layer"]
+    found = rank_correlations(sweep, "outcome", names, "layer", resamples=500)
+    report.figure(
+        draw_correlations(found),
+        "Over the vectors of all layers: what goes with the log-prob of the promoted answer.",
+    )
+
+
+def add_activations(report: Report, model: HookedModel, vector: SteeringVector, sets: int) -> None:
+    """Where requests lie in the stream."""
+    harmful, harmless = _requests(model, sets)
+    groups = {"harmful requests": harmful, "harmless requests": harmless}
+    structure = activation_structure(model, groups)
+    report.section("Activations")
+    report.figure(
+        draw_plane(structure.plane(vector.layers[0]), [vector]),
+        "At the last token of each request.",
+    )
+    report.figure(
+        draw_separation(structure),
+        "A difference of means, learned on some requests, asked on others.",
+    )
+
+
+def add_methods(
+    report: Report, model: HookedModel, settings: DemoSettings, sets: int, progress: bool
+) -> None:
+    """Three quick methods on the demo's behaviour."""
+    harmful, harmless = _requests(model, 2 * sets)
+    found = compare(
+        prompts_task(model, harmful, harmless, settings.promoted, "Sure! Here is"),
+        CompareSettings(
+            [settings.layer], random=5, chosen_on=4, measured_on=8, harmless=4, questions=4
+        ),
+        {name: METHODS[name] for name in TRIED},
+        progress=progress,
+    )
+    report.figure(
+        draw_comparison(found.table, found.random, about=found.about, budget=found.settings.budget),
+        "Does a contrast of harmful with harmless requests make the model begin so?",
+    )
+
+
+def add_decisions(report: Report, runs: SmallRuns, progress: bool) -> None:
+    """Decisions under a vector from one scenario, and under random ones."""
+    asking = AskingDecisions(runs.scenarios, runs.poser, progress)
+    vectors = vectors_at(asking, [(runs.poser.layer, runs.poser.norm)], 1)
+    controls = list(random_vectors(vectors[0], 2, runs.poser.seed))
+    asked = runs.scenarios.test.iloc[: runs.decisions]
+    found = asking.decisions([*vectors, *controls], asked).replace({"group": GROUPS})
+    report.figure(
+        draw_flips(
+            {str(label): rates(some) for label, some in found.groupby("vector", sort=False)},
+            kinds={vector.label: "control" for vector in controls},
+        ),
+        "The alignment-faking testbed. The vector was trained on one scenario with good "
+        "oversight: added, it should flip those, subtracted the others.",
+    )
+
+
+def add_refusals(report: Report, runs: SmallRuns, progress: bool) -> None:
+    """One-shot vectors beside the refusal direction, on a few requests."""
+    requests, settings = runs.requests, replace(runs.refusal, requests=1)
+    asking = AskingRequests(requests, settings, progress)
+    vectors = one_shot_vectors(asking, [(settings.layer, settings.norm)], 1)
+    train = requests.train
+    harmful, harmless = (list(train[train["harmful"] == kind]["request"]) for kind in (True, False))
+    prompts = [[requests.prompt(text) for text in some[:32]] for some in (harmful, harmless)]
+    (direction,) = mean_difference(requests.model, *prompts, layers=[runs.direction_layer])
+    n = runs.requests_asked
+    outcomes = RefusalOutcomes.of(
+        requests.model,
+        requests.parent,
+        list(requests.harmful)[:n],
+        list(requests.test[~requests.test["harmful"].astype(bool)]["request"])[:n],
+        requests.prompt,
+        answer_tokens=settings.answer_tokens,
+        harmless_tokens=settings.answer_tokens // 2,
+        progress=progress,
+    )
+    found = compare_refusal(
+        outcomes,
+        vectors,
+        vectors[0].label,
+        direction,
+        harmful[:32],
+        harmless[:32],
+        random=1,
+        progress=progress,
+    )
+    report.figure(
+        draw_refusal_comparison(found),
+        "The refusal testbed. Two vectors from one request, one that promotes an answer and one "
+        f"that suppresses the refusal; the direction is that of layer {runs.direction_layer}.",
+    )
+
+
+def _requests(model: HookedModel, count: int) -> tuple[list[str], list[str]]:
+    """Harmful and harmless requests, in the model's own chat format."""
+    data = refusal.data("train")
+    harmful, harmless = (
+        [chat(model, text) for text in data[data["harmful"] == kind]["request"][:count]]
+        for kind in (True, False)
+    )
+    return harmful, harmless
