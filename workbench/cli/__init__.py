@@ -36,6 +36,7 @@ for _command in (
     studies.report,
     studies.experiment,
     studies.compare,
+    studies.slopes,
     doctor,
 ):
     app.command()(_command)

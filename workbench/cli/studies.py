@@ -168,3 +168,32 @@ def compare(
             task, settings, method, out=out, model=model, dtype=dtype, adapter=adapter
         )
         typer.echo(f"The page: {page}")
+
+
+def slopes(
+    questions: Annotated[
+        list[str], typer.Argument(help="NAME=PATH of public A/B questions (CAA); several.")
+    ],
+    layer: Annotated[list[int], typer.Option(help="A layer; repeatable.")] = [  # noqa: B006
+        8,
+        10,
+        12,
+        14,
+        16,
+        18,
+    ],
+    random: Annotated[int, typer.Option(help="Random vectors of equal norm.")] = 10,
+    items: Annotated[int, typer.Option(help="Held-out questions a behaviour.")] = 50,
+    seed: Annotated[int, typer.Option(help="Of draws and splits.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
+    model: ModelOption = DEFAULT_MODEL,
+    dtype: DtypeOption = "bfloat16",
+) -> None:
+    """Measure how CAA moves answers with its scale, by letter and by the answer's text."""
+    from workbench.experiments.compare import SlopeSettings
+    from workbench.experiments.compare.slopes_page import run_slopes
+
+    with errors_in_words():
+        settings = SlopeSettings(tuple(layer), random=random, measured_on=items, seed=seed)
+        named = dict(name_and_path(each) for each in questions)
+        typer.echo(f"The page: {run_slopes(named, settings, out=out, model=model, dtype=dtype)}")

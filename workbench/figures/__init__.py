@@ -21,6 +21,7 @@ from workbench.figures.position_map import draw_position_map
 from workbench.figures.rates import draw_dose, draw_layer_strip, draw_rates
 from workbench.figures.refusal import draw_refusal_comparison
 from workbench.figures.report import Report
+from workbench.figures.slopes import draw_slopes
 from workbench.figures.strips import draw_token_strip
 from workbench.figures.structure import draw_plane, draw_separation
 from workbench.figures.subspaces import draw_spectrum
@@ -55,6 +56,7 @@ __all__ = [
     "draw_rates",
     "draw_refusal_comparison",
     "draw_separation",
+    "draw_slopes",
     "draw_spectrum",
     "draw_token_strip",
     "draw_vector_lens",

@@ -44,6 +44,13 @@ def test_public_questions_are_asked_without_choices_and_contrasted_with_them(tin
     assert "some trait" in task.about
 
 
+def test_the_word_before_the_choices_may_lack(tiny):
+    asked = questions(20)
+    asked.loc[2:, "question"] = asked["question"].str.replace("\n\nChoices:", "")
+    task = caa_task(tiny, asked, test=6)
+    assert task.test == caa_task(tiny, questions(20), test=6).test
+
+
 def test_questions_whose_choices_cannot_be_told_apart_are_left_out(tiny):
     odd = questions(20)
     odd.loc[3, "question"] = "w3 w4? (A) yes (B) no"

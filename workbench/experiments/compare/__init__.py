@@ -3,6 +3,7 @@
 from workbench.experiments.compare.made import Made
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.program import CompareSettings, Comparison, compare
+from workbench.experiments.compare.slopes import Slopes, SlopeSettings, slopes
 from workbench.experiments.compare.task import Item, Task, caa_task, prompts_task, refusal_task
 
 __all__ = [
@@ -11,9 +12,12 @@ __all__ = [
     "Comparison",
     "Item",
     "Made",
+    "SlopeSettings",
+    "Slopes",
     "Task",
     "caa_task",
     "compare",
     "prompts_task",
     "refusal_task",
+    "slopes",
 ]

@@ -24,11 +24,11 @@ def margins(
     model: HookedModel, items: Sequence[Item], steering: Steering = (), *, per_token: bool = True
 ) -> list[float]:
     """By item: log P(shows) - log P(lacks), in nats a token or in all."""
-    scored = log_prob(model, *_asked(items), steering)
-    return _margins(scored.mean if per_token else scored.total)
+    scored = log_prob(model, *asked_of(items), steering)
+    return margins_of(scored.mean if per_token else scored.total)
 
 
-def _asked(items: Sequence[Item]) -> tuple[list[str], list[str]]:
+def asked_of(items: Sequence[Item]) -> tuple[list[str], list[str]]:
     """Each item's prompt with either answer."""
     return (
         [item.prompt for item in items for _ in range(2)],
@@ -36,7 +36,8 @@ def _asked(items: Sequence[Item]) -> tuple[list[str], list[str]]:
     )
 
 
-def _margins(values: Tensor) -> list[float]:
+def margins_of(values: Tensor) -> list[float]:
+    """By item, of one value for each of what `asked_of` gives."""
     shows, lacks = values.view(-1, 2).unbind(-1)
     return (shows - lacks).tolist()
 
@@ -99,8 +100,8 @@ class Meter:
         key = (id(model), id(items), layer)
         if key not in self._prepared:
             # The model is kept with it: an id is another model's as soon as one is gone.
-            self._prepared[key] = Prepared.of(model, *_asked(items), layer)
-        return _margins(self._prepared[key].score(steering).log_probs.mean)
+            self._prepared[key] = Prepared.of(model, *asked_of(items), layer)
+        return margins_of(self._prepared[key].score(steering).log_probs.mean)
 
     def tried(self, model: HookedModel, steering: Steering) -> dict[str, float]:
         """On validation: the mean margin, and the cost."""

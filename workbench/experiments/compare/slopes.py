@@ -3,42 +3,79 @@
 Rimsky et al. 2024 (arXiv 2312.06681), figure 3: held-out questions, a vector at scales from -1 to
 1. Scores are log P(matching) - log P(not matching): of the letters after the question with its
 choices, in nats, and of the answers' texts after the question alone, in nats a token. An item's
-slope is the least squares slope of its score over the scales. The layer is chosen on validation, by
-text.
+slope is the least squares slope of its score over the scales. Layer and norm are chosen on
+validation, by text: the mean slope whose interval's lower end is highest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from workbench.evaluation import relative_norms
-from workbench.experiments.compare.meter import margins, mean_interval
-from workbench.experiments.compare.task import Item, Task
+from workbench.experiments.compare.meter import asked_of, margins_of, mean_interval
+from workbench.experiments.compare.task import Task
+from workbench.experiments.shares import shares
 from workbench.methods import caa, random_vectors
 from workbench.methods.caa import AFTER_PROMPT
 from workbench.steering import Add, SteeringVector
+from workbench.steering.prepared import Prepared
 
-SCORED = ("letter", "text")
+CAA = "CAA"
+
+
+@dataclass(frozen=True)
+class SlopeSettings:
+    """`shares` are norms as shares of the stream's mean norm at a layer.
+
+    `random` vectors have the norm of the chosen one; `pairs` training pairs make it; `measured_on`
+    items are held out.
+    """
+
+    layers: Sequence[int] = (8, 10, 12, 14, 16, 18)
+    shares: Sequence[int | float] = (0.1, 0.2, 0.4)
+    scales: Sequence[int | float] = (-1.0, 0.0, 1.0)
+    random: int = 10
+    pairs: int = 200
+    measured_on: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, fewest in (("layers", 1), ("shares", 1), ("scales", 2)):
+            values = list(getattr(self, name))
+            if len(values) < fewest or len(set(values)) < len(values):
+                raise ValueError(f"{name} must hold {fewest} or more, none twice; got {values}")
+        for name in ("random", "pairs", "measured_on"):
+            if getattr(self, name) < 2:
+                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """Of one behaviour, on `n` test items: `scores` has a row an item, vector, scale and `scored`.
+    """Of one behaviour. `tried`: layer, share, slope, low, high on validation, by text, `chosen`.
 
-    `share` is the vector's norm as a share of the stream's mean norm at its layer. Random vectors
-    have the same norm.
+    `scores` has a row a test item, vector ("CAA" or a random one), scale and `scored` ("letter" or
+    "text").
     """
 
     name: str
-    layer: int
-    share: int | float
-    n: int
+    tried: pd.DataFrame
     scores: pd.DataFrame
+
+    @property
+    def layer(self) -> int:
+        """The layer of all vectors."""
+        return int(self.tried[self.tried["chosen"]]["layer"].iloc[0])
+
+    @property
+    def share(self) -> float:
+        """The vectors' norm as a share of the stream's mean norm."""
+        return float(self.tried[self.tried["chosen"]]["share"].iloc[0])
 
     def to_frame(self) -> pd.DataFrame:
         """One row a vector and way of scoring: slope (nats a unit of scale), low, high, n.
@@ -48,58 +85,81 @@ class Slopes:
         found = []
         for (scored, vector), rows in self.scores.groupby(["scored", "vector"], sort=False):
             table = rows.pivot(index="item", columns="scale", values="score")
-            scales = table.columns.to_numpy(float)
-            slopes = np.polyfit(scales, table.to_numpy(float).T, 1)[0]
-            low, high = mean_interval(slopes.tolist())
-            slope = {"slope": float(slopes.mean()), "low": low, "high": high, "n": len(slopes)}
+            slope = _slope(table.columns.to_numpy(float), table.to_numpy(float).T)
             found.append({"behaviour": self.name, "scored": scored, "vector": vector, **slope})
         return pd.DataFrame(found)
 
+    def summary(self) -> pd.DataFrame:
+        """One row a way of scoring: the vector's slope beside those of the random vectors.
 
-def slopes(
-    task: Task,
-    layers: Sequence[int],
-    *,
-    share: int | float = 0.3,
-    scales: Sequence[int | float] = (-1, 0, 1),
-    random: int = 5,
-    pairs: int = 100,
-    seed: int = 0,
-    progress: bool = True,
-) -> Slopes:
+        Columns: behaviour, scored, layer, share, slope, low, high, n, random_low and random_high
+        (the least and the most of their slopes), beyond (more than all of them).
+        """
+        frame = self.to_frame()
+        own = frame["vector"] == CAA
+        ends = frame[~own].groupby("scored")["slope"].agg(["min", "max"])
+        made = frame[own].drop(columns="vector").assign(layer=self.layer, share=self.share)
+        low, high = (made["scored"].map(ends[end]) for end in ("min", "max"))
+        return made.assign(random_low=low, random_high=high, beyond=made["slope"] > high)
+
+    def matching(self) -> pd.DataFrame:
+        """How often the matching answer is the likelier one, under the vector.
+
+        Columns: behaviour, scored, scale, n, matching, low, high (Wilson).
+        """
+        own = self.scores[self.scores["vector"] == CAA]
+        own = own.assign(behaviour=self.name, matching=own["score"] > 0)
+        return shares(own, "matching", ("behaviour", "scored", "scale"))
+
+
+def slopes(task: Task, settings: SlopeSettings, progress: bool = True) -> Slopes:
     """Measure a task of lettered answers (`caa_task`) with a vector from its training pairs.
 
-    Raises ValueError for a task without letters, and without at least two scales.
+    Raises ValueError for a task without letters.
     """
     if not task.letters or not task.lettered:
         raise ValueError(f"the task {task.name} has no lettered answers")
-    if len(scales) < 2 or len(set(scales)) < len(scales):
-        raise ValueError(f"a slope needs two scales or more, none twice, got {list(scales)}")
-    made = caa(task.model, task.letters[:pairs], layers=layers)
+
+    @cache
+    def prepared(part: str, layer: int) -> Prepared:
+        return Prepared.of(task.model, *asked_of(getattr(task, part)), layer)
+
+    def scored(
+        part: str, vector: SteeringVector, scale: int | float, per_token: bool
+    ) -> list[float]:
+        steering = Add(vector, scale, AFTER_PROMPT)
+        found = prepared(part, vector.layers[0]).score(steering).log_probs
+        return margins_of(found.mean if per_token else found.total)
+
+    made = caa(task.model, task.letters[: settings.pairs], layers=settings.layers)
     norms = relative_norms(task.model, list(made), task.harmless["validation"]).stream
-    vectors = [v.normalized(share * norm) for v, norm in zip(made, norms, strict=True)]
-    ends = (min(scales), max(scales))
-    gains = [
-        np.mean(_scores(task, vector, ends[1], task.validation, "text"))
-        - np.mean(_scores(task, vector, ends[0], task.validation, "text"))
-        for vector in vectors
+    candidates = [
+        (share, vector.normalized(share * norm))
+        for vector, norm in zip(made, norms, strict=True)
+        for share in settings.shares
     ]
-    chosen = vectors[int(np.argmax(gains))]
-    asked = {"letter": task.lettered, "text": task.test}
-    several = [chosen.labelled("CAA"), *random_vectors(chosen, random, seed)]
+    tried = []
+    for share, vector in tqdm(candidates, desc="on validation", disable=not progress):
+        values = [scored("validation", vector, scale, True) for scale in settings.scales]
+        slope = _slope(np.asarray(settings.scales, float), np.asarray(values))
+        tried.append({"layer": vector.layers[0], "share": share, **slope})
+    best = int(np.argmax([row["low"] for row in tried]))
+    chosen = candidates[best][1]
+    several = [chosen.labelled(CAA), *random_vectors(chosen, settings.random, settings.seed)]
     rows = []
     for vector in tqdm(several, desc="vectors", unit="vector", disable=not progress):
-        for scored, items in asked.items():
-            for scale in scales:
-                for item, score in enumerate(_scores(task, vector, scale, items, scored)):
+        # Letters differ in one token of several: in all, not a token.
+        for name, part in (("letter", "lettered"), ("text", "test")):
+            for scale in settings.scales:
+                for item, score in enumerate(scored(part, vector, scale, name == "text")):
                     where = {"item": item, "vector": vector.label, "scale": scale}
-                    rows.append({**where, "scored": scored, "score": score})
-    return Slopes(task.name, chosen.layers[0], share, len(task.test), pd.DataFrame(rows))
+                    rows.append({**where, "scored": name, "score": score})
+    frame = pd.DataFrame(tried)
+    return Slopes(task.name, frame.assign(chosen=frame.index == best), pd.DataFrame(rows))
 
 
-def _scores(
-    task: Task, vector: SteeringVector, scale: int | float, items: Sequence[Item], scored: str
-) -> list[float]:
-    steering = Add(vector, scale, AFTER_PROMPT)
-    # Letters differ in one token of several: in all, not a token.
-    return margins(task.model, items, steering, per_token=scored == "text")
+def _slope(scales: np.ndarray, values: np.ndarray) -> dict[str, float]:
+    """The mean over items (the columns of `values`) of the slope over scales, with its interval."""
+    each = np.polyfit(scales, values, 1)[0]
+    low, high = mean_interval(each.tolist())
+    return {"slope": float(each.mean()), "low": low, "high": high, "n": len(each)}

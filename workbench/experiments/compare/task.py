@@ -7,6 +7,7 @@ behaviour likelier than one that lacks it, in nats a token, and how often it is 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ from workbench.steering import generate
 from workbench.testbeds import Testbed
 from workbench.testbeds.splits import PARTS, Part, part_of
 from workbench.testbeds.texts import read_texts
+
+_CHOICES = re.compile(r"\s*(?:Choices:)?\s*\n\s*(?=\(A\))")  # some questions lack the word
 
 
 @dataclass(frozen=True)
@@ -211,8 +214,8 @@ def _lettered(
 
     None where the choices cannot be told apart.
     """
-    text, _, choices = question.partition("\n\nChoices:")
-    told = _choices(choices)
+    text, *choices = _CHOICES.split(question, maxsplit=1)
+    told = _choices("".join(choices))
     letters = [answer.strip().strip("()") for answer in answers]
     if set(letters) != set(told) or len(set(told.values())) < 2:
         return None
