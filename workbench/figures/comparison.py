@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from workbench.figures import theme
 from workbench.figures.intervals import check_columns
-from workbench.figures.text import hover_text, tick_labels
+from workbench.figures.text import MINUS, hover_text, tick_labels
 
 _ROW = 30  # pixels
 _APART = 0.16  # of a row: the two points of a method
@@ -64,7 +64,9 @@ def draw_comparison(
             hovertemplate="%{customdata}<extra></extra>",
         )
     figure.add_vline(x=0, line={"color": theme.LINE, "dash": "dot", "width": 1.2})
-    figure.update_xaxes(title={"text": "change of log P(shows) - log P(lacks), nats a token"})
+    figure.update_xaxes(
+        title={"text": f"change of log P(shows) {MINUS} log P(lacks), nats a token"}
+    )
     figure.update_yaxes(**theme.named_rows(names))
     count = int(random.groupby("method").size().max())
     return theme.finish(

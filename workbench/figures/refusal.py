@@ -83,6 +83,7 @@ def draw_refusal_comparison(
         min_width=640,
     )
     # The upper panels' titles stand between the plot and the legend.
+    finished.layout.legend.itemsizing = "constant"  # else the requests' small marks are unseen
     finished.layout.legend.y = 1 + _TITLE / plot_height
     finished.layout.margin.t += _TITLE
     finished.layout.height += _TITLE

@@ -87,7 +87,9 @@ def draw_token_strip(
     figure.update_xaxes(visible=False, range=[-0.3, _COLUMNS + 0.3], fixedrange=True)
     figure.update_yaxes(visible=False, range=[lines - 0.4, -0.6], fixedrange=True)
     gone = len(values) - len(known)
-    absent = f" {gone} tokens have no value (grey)." if gone else ""
+    absent = (
+        f" {gone} {'token has' if gone == 1 else 'tokens have'} no value (grey)." if gone else ""
+    )
     return theme.finish(
         figure,
         title=title,
