@@ -32,6 +32,52 @@ def test_no_share_button() -> None:
     }
 
 
+@pytest.fixture
+def renderer(monkeypatch: pytest.MonkeyPatch) -> str:
+    """What JupyterLab's kernels take, as the default."""
+    name = "plotly_mimetype"
+    before = pio.renderers.default
+    monkeypatch.setattr(pio.renderers[name], "config", {})
+    pio.renderers.default = name
+    yield name
+    pio.renderers.default = before
+
+
+def shown(figure: go.Figure) -> dict:
+    """The configuration with which a cell shows a figure that is its last expression."""
+    return figure._repr_mimebundle_()["application/vnd.plotly.v1+json"].get("config", {})
+
+
+def test_a_bare_figure_shows_no_share_button_and_no_logo(renderer: str) -> None:
+    for figure in (finished(), themed(finished(), "dark"), theme.without_frame(finished())[0]):
+        assert {**shown(figure), **CONFIG} == shown(figure)
+
+
+def test_a_shown_figure_too(renderer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    display = pytest.importorskip("IPython.display")
+    bundles: list[dict] = []
+    monkeypatch.setattr(display, "display", lambda bundle, raw: bundles.append(bundle))
+    finished().show()
+    finished()._ipython_display_()
+    finished().show(renderer, config={"scrollZoom": True, "displaylogo": True})
+    configs = [bundle["application/vnd.plotly.v1+json"]["config"] for bundle in bundles]
+    assert [config["displaylogo"] for config in configs] == [False, False, True]
+    assert configs[2]["scrollZoom"] is True
+    assert not any(config["showSendToCloud"] for config in configs)
+
+
+def test_plotly_is_left_as_it_was(renderer: str) -> None:
+    finished()._repr_mimebundle_()
+    assert pio.renderers[renderer].config == {}
+    assert "displaylogo" not in shown(go.Figure())
+    pio.renderers[renderer].config = {"displaylogo": True, "scrollZoom": True}
+    assert shown(finished())["displaylogo"] is True  # the user's own word
+    assert shown(finished())["scrollZoom"] is True
+    assert shown(finished())["showSendToCloud"] is False
+    with pytest.raises(ValueError, match="nonesuch"):
+        finished().show("nonesuch")
+
+
 def linear(colour: str) -> np.ndarray:
     """Linear RGB, 0 to 1."""
     c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255

@@ -4,6 +4,8 @@ Importing this registers the Plotly templates "workbench_light" and "workbench_d
 change Plotly's default. Draw functions return light figures; `themed(figure, "dark")` gives the
 other. Colours set on traces are chosen to be told apart on both backgrounds and by colour-blind
 readers; all else (ink, grid, paper) comes from the template, so a change of template suffices.
+Plotly's renderers are left alone too: what a template cannot say, our figures say themselves when
+a notebook shows them (`Figure`).
 """
 
 from __future__ import annotations
@@ -64,6 +66,38 @@ CONFIG: dict[str, Any] = {
 def config(image: Literal["png", "svg"] = "png", filename: str = "figure") -> dict[str, Any]:
     """The house configuration for `to_html`, with the camera button's format and file name."""
     return {**CONFIG, "toImageButtonOptions": {"format": image, "scale": 2, "filename": filename}}
+
+
+class Figure(go.Figure):
+    """A Plotly figure that shows itself as `CONFIG` says: without Plotly's logo and share button.
+
+    What users have set on a renderer themselves, or give to `show`, comes before it.
+    """
+
+    def show(self, renderer: str | None = None, **options: Any) -> None:
+        """As Plotly's `show`, with the house configuration."""
+        options["config"] = {**_shown_with(renderer), **(options.get("config") or {})}
+        super().show(renderer, **options)
+
+    def _ipython_display_(self) -> None:  # the last expression of a cell
+        if pio.renderers.render_on_display and pio.renderers.default:
+            self.show()
+        else:
+            super()._ipython_display_()
+
+    def _repr_mimebundle_(self, *args: Any, **options: Any) -> dict[str, Any]:
+        options["config"] = {**_shown_with(None), **(options.get("config") or {})}
+        return super()._repr_mimebundle_(*args, **options)
+
+
+def _shown_with(renderer: str | None) -> dict[str, Any]:
+    """The house configuration under what is set on these renderers ("a+b"), or the default's."""
+    names = (renderer or pio.renderers.default or "").split("+")
+    own = [getattr(pio.renderers[name], "config", None) for name in names if name in pio.renderers]
+    found = dict(CONFIG)
+    for each in own:
+        found.update(each or {})
+    return found
 
 
 def _template(paper: str, ink: str, muted: str, grid: str, hover: str) -> go.layout.Template:
@@ -146,7 +180,7 @@ for _name, _made in TEMPLATES.items():
 
 def themed(figure: go.Figure, theme: Literal["light", "dark"]) -> go.Figure:
     """Copy a figure into the light or the dark template."""
-    copy = go.Figure(figure)
+    copy = Figure(figure)
     copy.layout.template = TEMPLATES[theme]
     return copy
 
@@ -197,7 +231,7 @@ def finish(
     legend: Sequence[str] = (),
     min_width: int = 320,
 ) -> go.Figure:
-    """Give the figure its template, title, caption and size; all texts are plain text.
+    """Copy the figure with template, title, caption and size; all texts are plain text.
 
     The width stays free. Pixels: `plot_height` is the plot's own height, `left` and `right` its
     margins, `below` what tick labels and axis title take under it. `legend` lists the names that
@@ -210,6 +244,7 @@ def finish(
     title_height = 18 * len(title_lines) + MARGIN
     caption_height = 15 * len(caption_lines) + 8 if caption else 0
     legend_height = 20 * _legend_rows(legend, 480 - left - right) + 4 if legend else 0
+    figure = Figure(figure)
     top, bottom = title_height + legend_height + 10, below + caption_height + 6
     figure.update_layout(
         template="workbench_light",
@@ -244,7 +279,7 @@ def finish(
 
 def without_frame(figure: go.Figure) -> tuple[go.Figure, str, str]:
     """Copy a figure without its title and caption, and give the two as plain text."""
-    copy = go.Figure(figure)
+    copy = Figure(figure)
     meta = copy.layout.meta if isinstance(copy.layout.meta, dict) else {}
     if not meta.get("title_height"):  # not one of ours: leave it whole
         return copy, "", ""

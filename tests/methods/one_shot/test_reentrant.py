@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import workbench as wb
+from workbench.figures import draw_losses
 from workbench.methods.one_shot.reentrant import imitate
 from workbench.models.hooked import logits
 from workbench.models.text import prompt_ids
@@ -73,6 +74,18 @@ def test_the_second_stage_minimizes_the_divergence_from_the_first(tiny, early, c
     )
     assert list(run.texts) == made
     assert "imitate" in run.vector.provenance.examples[0]
+
+
+def test_its_losses_are_drawn_as_those_of_its_second_stage(tiny):
+    run = wb.reentrant(
+        tiny, EXAMPLES, 2, early={"steps": 2}, tokens=2, steps=3, label="late", progress=False
+    )
+    assert (run.losses, run.loss, run.step) == (run.second.losses, run.second.loss, run.second.step)
+    for given in (run, [run, run.first]):
+        line, star = draw_losses(given).data[:2]
+        assert list(line.y) == pytest.approx([*run.second.losses, run.second.last_loss])
+        assert (star.x[0], star.y[0]) == (run.second.step, pytest.approx(run.second.loss))
+    assert "late" in draw_losses(run).layout.title.text
 
 
 def test_what_is_imitated_is_the_distribution_at_one_coldness(tiny):

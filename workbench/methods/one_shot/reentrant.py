@@ -31,7 +31,11 @@ from workbench.steering.vector import SteeringVector
 
 @dataclass(frozen=True, eq=False)
 class ReentrantRun:
-    """Both stages. `texts` are the continuations that the second stage was trained on."""
+    """Both stages. `texts` are the continuations that the second stage was trained on.
+
+    What is asked of a run is the second stage's: its vector, and its losses, which are divergences
+    from the first stage in nats, summed over the tokens of `texts`.
+    """
 
     first: OneShotRun
     second: OneShotRun
@@ -41,6 +45,31 @@ class ReentrantRun:
     def vector(self) -> SteeringVector:
         """The later layer's vector."""
         return self.second.vector
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """The divergence before each update of the later vector, in nats."""
+        return self.second.losses
+
+    @property
+    def loss(self) -> float:
+        """The divergence of the vector that was kept."""
+        return self.second.loss
+
+    @property
+    def step(self) -> int:
+        """How many updates the vector that was kept has had."""
+        return self.second.step
+
+    @property
+    def last_loss(self) -> float:
+        """The divergence after the last update."""
+        return self.second.last_loss
+
+    @property
+    def label(self) -> str:
+        """The later job's label."""
+        return self.second.label
 
 
 def reentrant(
