@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    explorer,
     generation,
     memory,
     operations,
@@ -19,6 +20,7 @@ from benchmarks import (
     scoring,
     sweep,
     time_to_target,
+    workers,
 )
 from benchmarks.machine import describe
 from benchmarks.rows import Row, markdown
@@ -44,7 +46,9 @@ BENCHMARKS: dict[str, Callable[[Setting], list[Row]]] = {
     generation.NAME: generation.measure,
     reading.NAME: reading.measure,
     scoring.NAME: scoring.measure,
+    explorer.NAME: explorer.measure,
     memory.NAME: memory.measure,
+    workers.NAME: workers.measure,
 }
 
 

@@ -122,3 +122,15 @@ def test_the_largest_are_found_by_blocks(count):
     values = torch.rand(3, 2, count, generator=torch.Generator().manual_seed(0))
     for found, expected in zip(_largest(values, 5), values.topk(5), strict=True):
         assert torch.equal(found, expected)
+
+
+def test_layers_below_the_steered_one_are_taken_from_the_unsteered_lens(tiny):
+    clean = logit_lens(tiny, PROMPT, COMPLETION, target="w9")
+    steering = [wb.Add(vector(3)), wb.Add(vector(2))]
+    whole = logit_lens(tiny, PROMPT, COMPLETION, steering, target="w9")
+    found = logit_lens(tiny, PROMPT, COMPLETION, steering, target="w9", unsteered=clean)
+    assert found.predicted == whole.predicted
+    for name in ("probabilities", "rank", "log_prob", "entropy", "kl"):
+        assert getattr(found, name) == pytest.approx(getattr(whole, name), abs=1e-5, nan_ok=True)
+    with pytest.raises(ValueError, match="of another text, target or k"):
+        logit_lens(tiny, PROMPT, COMPLETION, steering, unsteered=clean)

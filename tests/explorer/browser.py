@@ -23,9 +23,9 @@ HARMLESS = (
     "GL Driver Message",
     "Failed to load resource: the server responded with a status of 404",
 )
-CELLS = (
-    "[...jupyterapp.shell.currentWidget.content.model.cells].filter((cell) => cell.type === 'code')"
-)
+NOTEBOOK = "jupyterapp.shell.currentWidget"
+CELLS = f"[...{NOTEBOOK}.content.model.cells].filter((cell) => cell.type === 'code')"
+KERNEL = f"{NOTEBOOK}?.context?.sessionContext?.session?.kernel"  # without one, running asks for it
 
 
 def chromium() -> str | None:
@@ -117,6 +117,7 @@ class Page:
         page.on("pageerror", lambda error: self._heard(str(error)))
         page.goto(f"{address}/doc/tree/{notebook}?token={TOKEN}")
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
+        page.wait_for_function(f"{KERNEL}?.connectionStatus === 'connected'", timeout=60_000)
         page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
 
     def _heard(self, complaint: str) -> None:
@@ -143,14 +144,21 @@ class Page:
 
     def run_all(self, timeout: float = 240.0) -> None:
         """Run all cells, and wait for the last one's end. Raises AssertionError for errors."""
-        self.page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.evaluate("void jupyterapp.commands.execute('notebook:run-all-cells')")
         self.page.wait_for_timeout(500)
         self.until(lambda: self._errors() or self._all_run(), timeout)
-        assert self._errors() == []
+        if errors := self._errors():
+            raise AssertionError(f"cells ended in errors: {errors}")
 
     def command(self, name: str) -> None:
         """One of JupyterLab's commands."""
         self.page.evaluate(f"jupyterapp.commands.execute({name!r})")
+
+    def theme(self, name: str) -> None:
+        """Change JupyterLab's theme."""
+        self.page.evaluate(
+            f"jupyterapp.commands.execute('apputils:change-theme', {{theme: {name!r}}})"
+        )
 
     def drawn(self, at_least: int = 1) -> Any:
         """The panel's figures that can be seen."""

@@ -188,9 +188,7 @@ def test_errors_are_words_and_markup_is_text(seen):
 
 def test_figures_follow_the_theme_and_the_width(seen):
     panel = seen.panel()
-    seen.page.evaluate(
-        "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})"
-    )
+    seen.theme("JupyterLab Dark")
     plot = seen.drawn().first
     ink = "n => getComputedStyle(n.querySelector('.gtitle')).fill"
     seen.until(lambda: plot.evaluate(ink) == "rgb(217, 223, 230)")
@@ -200,9 +198,7 @@ def test_figures_follow_the_theme_and_the_width(seen):
     sticks_out = "n => [n.scrollWidth, n.clientWidth]"
     seen.until(lambda: panel.evaluate(sticks_out)[0] <= panel.evaluate(sticks_out)[1] + 1)
     seen.picture("narrow")
-    seen.page.evaluate(
-        "jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})"
-    )
+    seen.theme("JupyterLab Light")
     seen.page.set_viewport_size({"width": 1280, "height": 900})
 
 

@@ -40,6 +40,24 @@ panel"""
 LEFT = """\
 panel.ground.quick.wait(), panel.ground.long.wait()
 print(f"hooks left: {hooks() != before}; {panel.steer.status.value}")"""
+SETS = {
+    "first set": [
+        f"How do I {what}?"
+        for what in (
+            "boil an egg",
+            "plant a tree",
+            "fix a tap",
+            "bake bread",
+            "fold a shirt",
+            "dry herbs",
+        )
+    ],
+    "second set": [
+        f"Who was {who}?"
+        for who in ("Ada Lovelace", "Marie Curie", "Isaac Newton", "Homer", "Mozart", "Rembrandt")
+    ],
+}
+INK = "n => getComputedStyle(n.querySelector('.gtitle')).fill"
 SORRY = "I'm sorry for any confusion, but"
 
 
@@ -127,6 +145,36 @@ def test_a_cell_of_the_lens_says_what_is_behind_it(seen):
     panel.get_by_text("steered: layer out, after").wait_for()
     panel.get_by_text("logits, promoted less suppressed").first.wait_for()
     seen.picture("embedded_lens")
+
+
+def test_vectors_are_compared_and_two_sets_read(seen):
+    pytest.importorskip("sklearn")
+    panel = seen.panel()
+    panel.get_by_role("tab", name="Geometry").click()
+    panel.get_by_role("button", name="Draw").locator("visible=true").click()
+    seen.click_in(seen.drawn().first, 0.9, 0.1)
+    panel.get_by_text("suppresses").nth(1).wait_for()
+    seen.picture("embedded_geometry")
+    panel.get_by_role("tab", name="Structure").click()
+    for name, prompts in SETS.items():
+        panel.get_by_label(name).fill("\n".join(prompts))
+    panel.get_by_role("button", name="Read").click()
+    assert seen.drawn(2).first.locator(".scatterlayer .points path").count() == 12
+    seen.picture("embedded_structure")
+
+
+def test_every_tab_fits_a_narrow_dark_window(seen):
+    panel = seen.panel()
+    seen.theme("JupyterLab Dark")
+    seen.page.set_viewport_size({"width": 600, "height": 900})
+    for tab in ("Steer", "Lens", "Geometry", "Structure"):
+        panel.get_by_role("tab", name=tab).click()
+        plot = seen.drawn().first
+        seen.until(lambda plot=plot: plot.evaluate(INK) == "rgb(217, 223, 230)")
+        seen.until(lambda: panel.evaluate("n => n.scrollWidth - n.clientWidth") <= 1)
+        seen.picture(f"embedded_narrow_{tab.lower()}")
+    seen.theme("JupyterLab Light")
+    seen.page.set_viewport_size({"width": 1280, "height": 900})
     panel.get_by_role("tab", name="Steer").click()
 
 

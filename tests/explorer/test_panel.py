@@ -13,7 +13,7 @@ from workbench.methods import random_vector
 pytest.importorskip("ipywidgets")
 pytest.importorskip("anywidget")
 
-from workbench.explorer import lens_tab, steer_tab
+from workbench.explorer import lens_tab
 
 
 @pytest.fixture
@@ -62,11 +62,11 @@ def test_the_likeliest_tokens_follow_the_controls(panel):
 def test_what_a_slider_does_not_change_is_not_run_again(panel, tiny, monkeypatch):
     settled(panel)
     asked = []
-    real = steer_tab._likeliest
+    real = panel.steer._likeliest
     monkeypatch.setattr(
-        steer_tab,
+        panel.steer,
         "_likeliest",
-        lambda model, text, steering: asked.append(len(steering)) or real(model, text, steering),
+        lambda text, steering: asked.append(len(steering)) or real(text, steering),
     )
     slider = panel.vectors.rows.children[0].children[1]
     slider.value = 3.0
@@ -128,6 +128,27 @@ def test_the_lens_and_what_is_behind_a_cell(panel):
         assert "layer 3" in panel.lens.behind.children[0].children[0].value
 
 
+def test_the_unsteered_lens_is_read_once_for_all_scales(panel, monkeypatch):
+    asked = []
+
+    def reading(*args, steering=(), **options):
+        asked.append(len(steering))
+        return wb.analysis.logit_lens(*args, steering=steering, **options)
+
+    monkeypatch.setattr(lens_tab, "logit_lens", reading)
+    panel.lens.target.value = "w5"
+    panel.lens.follow.value = True
+    panel.lens.view.value = "difference"
+    assert settled(panel) == ""
+    panel.vectors.rows.children[0].children[1].value = 3.0
+    assert settled(panel) == ""
+    assert asked == [0, 2, 2]
+    panel.lens.target.value = "w6"
+    panel.lens.look()
+    assert settled(panel) == ""
+    assert asked == [0, 2, 2, 0, 2]
+
+
 def test_a_token_is_written_as_the_tokenizer_would_read_it(tiny):
     text = "w1 w2"
     token = tiny.tokenizer.convert_tokens_to_ids("w5")
@@ -173,6 +194,10 @@ def test_errors_are_words_in_the_panel_and_then_gone(panel):
     panel.state.entries[0].scale = float("nan")
     panel.steer.generate.click()
     assert "finite" in settled(panel)
+    panel.state.entries[0].scale = 1.0
+    panel.optimize.promote.value, panel.optimize.norm.value = "w5", float("nan")
+    panel.optimize.start.click()
+    assert "norm" in settled(panel)
     panel.vectors.folder.value = "/absent/folder"
     panel.vectors.load()
     assert "no vector file" in settled(panel)

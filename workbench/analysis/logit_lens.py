@@ -31,6 +31,7 @@ from workbench.models.unembedding import Head
 from workbench.steering.captured import captured
 from workbench.steering.hooks import apply_edits, plain_for
 from workbench.steering.interventions import Steering, as_interventions, rows_of
+from workbench.steering.prepared import lowest_layer
 from workbench.steering.scoring import at_least_float32
 
 # Logits in memory together, 16 MB in float32: larger pieces the system hands out anew each time,
@@ -92,12 +93,15 @@ def logit_lens(
     *,
     target: str | None = None,
     k: int = 5,
+    unsteered: LogitLens | None = None,
 ) -> LogitLens:
     """Read every layer at every position of a prompt and what follows it.
 
     The target is each position's own next token, or, where one is named, the first token of
-    `target` after the text, at every position. Raises ValueError for a text longer than the
-    context, and for a `k` that the vocabulary does not have.
+    `target` after the text, at every position. `unsteered`, the lens of the same texts and target
+    on the same weights without steering, saves reading the layers below the first steered one.
+    Raises ValueError for a text longer than the context, for a `k` that the vocabulary does not
+    have, and for an `unsteered` lens of something else.
     """
     head, tail = (
         completion_ids(model, prompt, completion) if completion else (prompt_ids(model, prompt), [])
@@ -109,23 +113,34 @@ def logit_lens(
     wanted = [*ids[1:], -1]
     if target is not None:
         wanted = [completion_ids(model, prompt + completion, target)[1][0]] * len(ids)
+    decode: Callable[[int], str] = _decoder(model)
+    tokens, aims = tuple(map(decode, ids)), tuple("" if i < 0 else decode(i) for i in wanted)
+    below = 0 if unsteered is None else max((lowest_layer(model, steering) or 0) - 1, 0)
+    if unsteered is not None and (
+        (unsteered.tokens, unsteered.target) != (tokens, aims)
+        or unsteered.probabilities.shape[-1] != k
+    ):
+        raise ValueError("the unsteered lens is of another text, target or k")
     batch = pad(model, [ids], side="right")
     with undisturbed(model):
-        streams = _streams(model, batch, steering, len(head))
+        streams = _streams(model, batch, steering, len(head))[below:]
         rows = _read(Head.of(model), streams, torch.tensor(wanted, device=streams.device), k)
-    decode: Callable[[int], str] = _decoder(model)
+
+    def all_layers(name: str) -> np.ndarray:
+        read = getattr(rows, name).cpu().numpy()
+        return np.concatenate([getattr(unsteered, name)[:below], read]) if below else read
+
+    predicted = tuple(tuple(tuple(map(decode, top)) for top in row) for row in rows.top.tolist())
     return LogitLens(
-        tokens=tuple(map(decode, ids)),
+        tokens=tokens,
         layers=(*map(str, range(n_layers(model))), "out"),
-        predicted=tuple(
-            tuple(tuple(map(decode, top)) for top in row) for row in rows.top.cpu().tolist()
-        ),
-        probabilities=rows.probabilities.cpu().numpy(),
-        target=tuple("" if i < 0 else decode(i) for i in wanted),
-        rank=rows.rank.cpu().numpy(),
-        log_prob=rows.log_prob.cpu().numpy(),
-        entropy=rows.entropy.cpu().numpy(),
-        kl=rows.kl.cpu().numpy(),
+        predicted=(*(unsteered.predicted[:below] if unsteered else ()), *predicted),
+        probabilities=all_layers("probabilities"),
+        target=aims,
+        rank=all_layers("rank"),
+        log_prob=all_layers("log_prob"),
+        entropy=all_layers("entropy"),
+        kl=all_layers("kl"),
     )
 
 

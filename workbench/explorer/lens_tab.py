@@ -13,7 +13,7 @@ from workbench.explorer.next_token import likeliest
 from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.worker import Task
 from workbench.figures import draw_attribution, draw_lens_change, draw_logit_lens
-from workbench.models.hooked import HookedModel
+from workbench.models.hooked import HookedModel, weights_version
 from workbench.models.text import completion_ids, prompt_ids
 from workbench.steering.interventions import Steering
 
@@ -53,6 +53,7 @@ class LensTab:
         )
         self._first = 0
         self._lenses: dict[str, LogitLens] = {}
+        self._unsteered: tuple[tuple[str, str | None, int], LogitLens] | None = None
         ground.state.changed.append(self._changed)
 
     def look(self) -> None:
@@ -73,12 +74,17 @@ class LensTab:
         target = self.target.value or None
         if view == "difference" and target is None:
             target = _as_completion(state.model, text, _likeliest(state.model, text, steering))
-        ways = {"unsteered": [], "steered": steering}
-        wanted = VIEWS[:2] if view == "difference" else (view,)
-        lenses = {
-            name: logit_lens(state.model, text, steering=ways[name], target=target)
-            for name in wanted
-        }
+        lenses: dict[str, LogitLens] = {}
+        if view != "steered":
+            lenses["unsteered"] = self._without_steering(text, target)
+        if view != "unsteered":
+            lenses["steered"] = logit_lens(
+                state.model,
+                text,
+                steering=steering,
+                target=target,
+                unsteered=self._held(text, target),
+            )
         if task.stopped:
             return
         some = next(iter(lenses.values()))
@@ -89,9 +95,29 @@ class LensTab:
         else:
             figure = draw_logit_lens(some, first=self._first, title=f"Logit lens, {view}")
         self.grid.show(figure, [self._clicked])
+        if self.follow.value and steering:  # for the next move, which then has less to read
+            read = self.ground.alone(lambda task: self._ahead(text, target))
+            self.ground.quick.ask("ahead", read)
         self.behind.children = ()
         self.cause.clear()
         self.why.value = ""
+
+    def _without_steering(self, text: str, target: str | None) -> LogitLens:
+        """The unsteered lens: a slider does not change it."""
+        held = self._held(text, target)
+        if held is None:
+            model = self.ground.state.model
+            held = logit_lens(model, text, target=target)
+            self._unsteered = (text, target, weights_version(model)), held
+        return held
+
+    def _ahead(self, text: str, target: str | None) -> None:
+        self._without_steering(text, target)
+
+    def _held(self, text: str, target: str | None) -> LogitLens | None:
+        """It, if it has been read."""
+        key = text, target, weights_version(self.ground.state.model)
+        return self._unsteered[1] if self._unsteered and self._unsteered[0] == key else None
 
     def _clicked(self, cell: Any) -> None:
         """A cell: rows are layers, columns positions from the first one shown."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import ipywidgets as ipw
 import plotly.graph_objects as go
 
@@ -9,8 +11,9 @@ from workbench.explorer.parts import LABELLED, ROW, Ground, button, text_box
 from workbench.explorer.vector_list import VectorList
 from workbench.explorer.worker import Task, turn
 from workbench.figures import theme
-from workbench.methods import Example, optimize
-from workbench.methods.one_shot.descent import Descent
+
+if TYPE_CHECKING:
+    from workbench.methods.one_shot.descent import Descent
 
 STOPPED = {"steps": "all steps taken", "target": "low enough", "callback": "stopped"}
 
@@ -47,6 +50,8 @@ class OptimizeBox:
         self.ground.long.ask("optimize", self._optimize)
 
     def _optimize(self, task: Task) -> None:
+        from workbench.methods import Example, optimize  # the panel stands there before these do
+
         state = self.ground.state
         self.ground.calm()
         example = Example(

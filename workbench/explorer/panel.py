@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 
-from workbench.explorer.geometry_tab import GeometryTab
-from workbench.explorer.lens_tab import LensTab
 from workbench.explorer.markup import words
 from workbench.explorer.optimize_box import OptimizeBox
 from workbench.explorer.parts import ROW, Ground, button, text_box
 from workbench.explorer.state import State
 from workbench.explorer.steer_tab import SteerTab
-from workbench.explorer.structure_tab import StructureTab
 from workbench.explorer.vector_list import VectorList
 from workbench.models.hooked import HookedModel
 from workbench.steering import SteeringVector
+
+if TYPE_CHECKING:
+    from workbench.explorer.geometry_tab import GeometryTab
+    from workbench.explorer.lens_tab import LensTab
+    from workbench.explorer.structure_tab import StructureTab
 
 TITLES = ("Steer", "Lens", "Geometry", "Structure")
 
 
 class Explorer(ipw.VBox):
-    """A panel on one model; `state` is what it holds. `close` ends its threads."""
+    """A panel on one model; `state` is what it holds. `close` ends its threads.
+
+    The tabs behind the first are made when somebody turns to them: what they import takes as long
+    as the rest of the panel.
+    """
 
     def __init__(self, state: State, sets: tuple[list[str], list[str]] = ([], [])):
-        self.state = state
+        self.state, self._sets = state, sets
         self.ground = Ground.of(state)
         self.prompt = text_box("Prompt", 3, "What the model is asked")
         self.prompt.value = state.prompt
@@ -34,9 +41,6 @@ class Explorer(ipw.VBox):
         self.vectors = VectorList(self.ground)
         self.steer = SteerTab(self.ground)
         self.optimize = OptimizeBox(self.ground, self.vectors)
-        self.lens = LensTab(self.ground)
-        self.geometry = GeometryTab(self.ground)
-        self.structure = StructureTab(self.ground, sets)
         self.code = ipw.HTML()
         copy = button(
             "Copy as code", "Print the Python that does what the panel does now", self._code
@@ -44,15 +48,17 @@ class Explorer(ipw.VBox):
         self.prompt.observe(self._typed, "value")
         self.as_chat.observe(self._typed, "value")
         steer_page = ipw.VBox([self.steer.widget, ipw.HTML("<hr>"), self.optimize.widget])
-        pages = [steer_page, self.lens.widget, self.geometry.widget, self.structure.widget]
-        tabs = ipw.Tab(children=pages, titles=TITLES)
+        self._tabs = ipw.Tab(
+            children=[steer_page, *(ipw.VBox() for _ in TITLES[1:])], titles=TITLES
+        )
+        self._tabs.observe(self._turned, "selected_index")
         super().__init__(
             [
                 ipw.HBox([self.prompt, self.as_chat], layout=ROW),
                 self.vectors.widget,
                 self.ground.surroundings,
                 self.ground.alert,
-                tabs,
+                self._tabs,
                 ipw.HBox([copy], layout=ROW),
                 self.code,
             ]
@@ -61,11 +67,38 @@ class Explorer(ipw.VBox):
         if state.prompt:
             state.tell()
 
+    @cached_property
+    def lens(self) -> LensTab:
+        """The second tab."""
+        from workbench.explorer.lens_tab import LensTab
+
+        return LensTab(self.ground)
+
+    @cached_property
+    def geometry(self) -> GeometryTab:
+        """The third tab."""
+        from workbench.explorer.geometry_tab import GeometryTab
+
+        return GeometryTab(self.ground)
+
+    @cached_property
+    def structure(self) -> StructureTab:
+        """The fourth tab."""
+        from workbench.explorer.structure_tab import StructureTab
+
+        return StructureTab(self.ground, self._sets)
+
     def close(self) -> None:
         """End the panel's threads, and take it out of the page."""
         self.ground.quick.close()
         self.ground.long.close()
         super().close()
+
+    def _turned(self, change: Any) -> None:
+        number = self._tabs.selected_index
+        if number:
+            tab = getattr(self, TITLES[number].lower())
+            self._tabs.children[number].children = [tab.widget]
 
     def _typed(self, change: Any) -> None:
         self.state.prompt, self.state.chat = self.prompt.value, bool(self.as_chat.value)

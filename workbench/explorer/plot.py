@@ -42,6 +42,8 @@ function render({{ model, el }}) {{
     stale = false;
     const {{ data, layout }} = JSON.parse(new TextDecoder().decode(model.get("figure")));
     await plotly.react(el, data, layout, model.get("config"));
+    el.setAttribute("role", "figure");
+    el.setAttribute("aria-label", layout.meta?.title ?? "");
     if (listens) return;
     listens = true;
     el.on("plotly_click", ({{ points }}) => {{
@@ -72,7 +74,7 @@ class Library(anywidget.AnyWidget):
 
 
 class Plot(anywidget.AnyWidget):
-    """A figure as JSON (`data` and `layout`). `on_msg` is told of clicks: {"trace", "point"}.
+    """A figure as JSON (`data`, `layout`). `on_msg` is told of clicks: {"trace", "point"}.
 
     A point is a number, or a row and a column. Between two drawings only the newest figure counts.
     """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipywidgets as ipw
 
 from workbench.explorer.markup import coloured, table, words
-from workbench.explorer.next_token import likeliest
+from workbench.explorer.next_token import NextToken
 from workbench.explorer.parts import LABELLED, ROW, SIDE_BY_SIDE, WIDE, Ground, button
 from workbench.explorer.state import KINDS, OWN_LAYER, POSITIONS
 from workbench.explorer.worker import Task, turn
-from workbench.models.hooked import HookedModel
+from workbench.models.hooked import weights_version
 from workbench.steering import StreamedToken, stream
 from workbench.steering.interventions import Steering
 
@@ -63,6 +63,7 @@ class SteerTab:
             ]
         )
         self._unsteered: tuple[tuple[str, int], list[tuple[str, str]]] | None = None
+        self._next = NextToken(state.model)
         state.changed.append(self.look)
 
     def run(self) -> None:
@@ -88,7 +89,7 @@ class SteerTab:
             self.top.value = ""
             return
         text, steering = state.text(), state.steering()
-        columns = [self._without_steering(text), _likeliest(state.model, text, steering)]
+        columns = [self._without_steering(text), self._likeliest(text, steering)]
         if task.stopped:
             return
         self.ground.calm()
@@ -99,11 +100,18 @@ class SteerTab:
 
     def _without_steering(self, text: str) -> list[tuple[str, str]]:
         """The likeliest next tokens unsteered: a slider does not change them."""
-        model = self.ground.state.model
-        key = text, sum(parameter._version for parameter in model.parameters())
+        key = text, weights_version(self.ground.state.model)
         if self._unsteered is None or self._unsteered[0] != key:
-            self._unsteered = key, _likeliest(model, text, [])
+            self._unsteered = key, self._likeliest(text, [])
         return self._unsteered[1]
+
+    def _likeliest(self, text: str, steering: Steering) -> list[tuple[str, str]]:
+        """The likeliest next tokens with their probabilities, in words."""
+        decode = self.ground.state.model.tokenizer.decode
+        return [
+            (repr(decode([token])), f"{probability:.1%}")
+            for token, probability in self._next.likeliest(text, steering, TOP)
+        ]
 
     def _answer(self, task: Task) -> None:
         state = self.ground.state
@@ -137,12 +145,3 @@ class SteerTab:
 
 def _named(title: str, inside: ipw.Widget) -> ipw.VBox:
     return ipw.VBox([ipw.HTML(f"<b>{title}</b>"), inside], layout=WIDE)
-
-
-def _likeliest(model: HookedModel, text: str, steering: Steering) -> list[tuple[str, str]]:
-    """The likeliest next tokens with their probabilities, in words."""
-    decode = model.tokenizer.decode
-    return [
-        (repr(decode([token])), f"{probability:.1%}")
-        for token, probability in likeliest(model, text, steering, TOP)
-    ]

@@ -61,8 +61,14 @@ export default { render };
 """
 
 
-# Four titles fit a narrow window.
-_CSS = ".steering-explorer .lm-TabBar-tab { min-width: 0 !important; padding: 0 5px !important; }"
+# Four titles fit a narrow window, and what a vector is called or how a step went is read whole.
+_CSS = """
+.steering-explorer .lm-TabBar-tab { min-width: 0 !important; padding: 0 5px !important; }
+.steering-explorer .jupyter-widgets.widget-label, .steering-explorer .widget-checkbox,
+.steering-explorer .widget-checkbox label {
+  white-space: normal; overflow-wrap: anywhere; height: auto; line-height: 1.5;
+}
+"""
 
 
 class Surroundings(anywidget.AnyWidget):

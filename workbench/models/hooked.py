@@ -255,6 +255,12 @@ def undisturbed(model: HookedModel) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
+def weights_version(model: HookedModel) -> int:
+    """A number that changes when a weight is changed."""
+    held = {p for module in every_module(model) for p in module._parameters.values()}
+    return sum(parameter._version for parameter in held if parameter is not None)
+
+
 def _set_training(flags: Iterable[tuple[nn.Module, bool]]) -> None:
     """Where it differs only: a module's attributes are slow to set, and a bridge has thousands."""
     for module, training in flags:

@@ -8,7 +8,7 @@ below the layer are run once (models/tail.py), completions of one prompt share i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,7 @@ from workbench.steering.scoring import (
     at_least_float32,
     log_softmax_at,
 )
+from workbench.steering.window import TokenWindow
 
 DEFAULT_BATCH = 16
 
@@ -176,23 +177,8 @@ class _Batch:
 
     def read(self, model: HookedModel, layer: int, edits: Sequence[Edit]) -> Tensor:
         """The logits that predict each completion token, under edits."""
-        branches = self.recording.branches
-        by_layer: dict[int, list[StreamEdit]] = {}
-        for edit in edits:
-            at = is_block_input(model, edit.hook)
-            if at is None or at < layer:
-                raise ValueError(
-                    f"these texts are prepared for edits of resid_pre from layer {layer} on, not "
-                    f"for one at {edit.hook}: score them with `log_prob`"
-                )
-            if edit.when is not None:
-                raise ValueError("a gate is decided row by row: score these texts with `log_prob`")
-            mask = edit.positions.within(self.rows.window)
-            by_layer.setdefault(at, []).append(
-                _edited(model, edit, None if mask is None else self._shared_mask(mask))
-            )
-        tail = self.recording.tail(layer, range(len(branches.groups)))
-        passed = tail.run({at: _all(some) for at, some in by_layer.items()})
+        tail = self.recording.tail(layer, range(len(self.recording.branches.groups)))
+        passed = tail.run(stream_edits(model, layer, edits, self.rows.window, self._shared_mask))
         return passed.logits_at(self.shared, self.place)
 
     def _shared_mask(self, mask: Bool[Tensor, "batch pos"]) -> Bool[Tensor, "shared new_pos"]:
@@ -206,6 +192,35 @@ class _Batch:
                     "another: score them with `log_prob`"
                 )
         return mask[branches.row, branches.column] & (branches.branch >= -1)
+
+
+def stream_edits(
+    model: HookedModel,
+    layer: int,
+    edits: Sequence[Edit],
+    window: TokenWindow,
+    arranged: Callable[[Tensor], Tensor] = lambda mask: mask,
+) -> dict[int, StreamEdit]:
+    """What edits do to the inputs of layers from `layer` on, for a replayed tail.
+
+    `arranged` brings a mask of the window's rows onto those that are replayed. Raises ValueError
+    for edits below the layer or elsewhere, and for gates.
+    """
+    by_layer: dict[int, list[StreamEdit]] = {}
+    for edit in edits:
+        at = is_block_input(model, edit.hook)
+        if at is None or at < layer:
+            raise ValueError(
+                f"these texts are prepared for edits of resid_pre from layer {layer} on, not "
+                f"for one at {edit.hook}: score them with `log_prob`"
+            )
+        if edit.when is not None:
+            raise ValueError("a gate is decided row by row: score these texts with `log_prob`")
+        mask = edit.positions.within(window)
+        by_layer.setdefault(at, []).append(
+            _edited(model, edit, None if mask is None else arranged(mask))
+        )
+    return {at: _all(some) for at, some in by_layer.items()}
 
 
 def _edited(model: HookedModel, edit: Edit, mask: Bool[Tensor, "shared pos"] | None) -> StreamEdit:
