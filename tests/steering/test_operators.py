@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from workbench.steering.operators import add, affine, low_rank
+from workbench.steering.operators import add, affine, clamp, low_rank
 
 pytestmark = pytest.mark.tl3
 
@@ -61,6 +61,20 @@ def test_it_computes_in_float32_or_wider_and_rounds_once(dtype):
     expected = x.to(wide) + x.to(wide) @ right.T.to(wide) @ left.to(wide) + v
     assert torch.equal(edited, expected.to(dtype))
     assert low_rank(x, left, right).dtype == dtype
+
+
+def test_what_edits_comes_to_the_device_of_the_stream():
+    """The meta device stands for a second GPU: it computes nothing, and mixes with no other."""
+    stream = torch.empty(2, 3, 8, device="meta")
+    v, left, right = V.float(), LEFT.float(), RIGHT.float()
+    column = torch.ones(2, 1, 1)
+    for edited in (
+        add(stream, v),
+        clamp(stream, v, column),
+        low_rank(stream, left, right),
+        affine(stream, left, right, v),
+    ):
+        assert edited.device.type == "meta"
 
 
 def test_a_wrong_width_names_its_axis_under_the_import_hook():

@@ -124,8 +124,8 @@ def _where_asked(edit: Edit, window: TokenWindow, resid: Tensor, edited: Tensor)
     mask = edit.positions.within(window)
     for rows in (edit.rows, None if edit.when is None else edit.when()):
         if rows is not None:
-            column = rows[:, None].to(resid.device)
-            mask = column if mask is None else mask & column
+            column = rows[:, None]
+            mask = column if mask is None else mask & column.to(mask.device)
     if mask is None:
         return edited
-    return torch.where(mask[..., None], edited, resid)
+    return torch.where(mask[..., None].to(resid.device), edited, resid)
