@@ -30,6 +30,12 @@ def test_a_model_with_hooks_has_none(tiny) -> None:
     assert plain_of(tiny) is not None
 
 
+def test_what_transformers_leaves_behind_is_nobodys_hook(tiny) -> None:
+    tiny.run_with_cache(torch.tensor([[5, 9, 11]]))
+    assert any(module._forward_hooks for module in tiny.original_model.modules())
+    assert plain_of(tiny) is not None
+
+
 def test_changed_weights_are_followed_or_refused(tiny) -> None:
     assert plain_of(tiny) is not None
     with torch.no_grad():

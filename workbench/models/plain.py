@@ -82,17 +82,26 @@ def plain_of(model: HookedModel) -> PlainModel | None:
 
 
 def _has_hooks(model: HookedModel) -> bool:
-    """Whether somebody watches or edits the model; the bridge's own pre-hooks do neither."""
+    """Whether somebody watches or edits the model.
+
+    The bridge's own pre-hooks do neither, nor do those that transformers leaves on a model once it
+    was asked for hidden states or attention, as `run_with_cache` does: they act when asked again.
+    """
     return any(
-        module._forward_hooks
+        any(
+            not _is_from("transformers.utils.output_capturing", hook)
+            for hook in module._forward_hooks.values()
+        )
         or module._backward_hooks
-        or any(not _is_the_bridges(hook) for hook in module._forward_pre_hooks.values())
+        or any(
+            not _is_from("transformer_lens", hook) for hook in module._forward_pre_hooks.values()
+        )
         for module in every_module(model)
     )
 
 
-def _is_the_bridges(hook: Any) -> bool:
-    return str(getattr(hook, "__module__", "")).startswith("transformer_lens")
+def _is_from(package: str, hook: Any) -> bool:
+    return str(getattr(hook, "__module__", "")).startswith(package)
 
 
 def _shares_weights(model: HookedModel, plain: PlainModel) -> bool:
