@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -49,7 +50,7 @@ class SmallRuns:
     poser: PoserSettings
     requests: Requests
     refusal: RefusalSettings
-    decisions: int = 16
+    decisions: int = 8
     requests_asked: int = 8
     direction_layer: int = 18  # which the full comparison selects
 
@@ -58,9 +59,9 @@ class SmallRuns:
         """The embedded settings on the shipped testbeds."""
         return cls(
             Scenarios.of_testbed(load_testbed("alignment-faking", dtype)),
-            read_scale("poser", "embedded").of(PoserSettings),
+            read_scale("poser", "embedded").of(PoserSettings, steps=15),
             Requests.of_testbed(load_testbed("refusal", dtype)),
-            read_scale("refusal", "embedded").of(RefusalSettings),
+            read_scale("refusal", "embedded").of(RefusalSettings, answer_tokens=24),
         )
 
 
@@ -98,7 +99,13 @@ def add_methods(
     found = compare(
         prompts_task(model, harmful, harmless, settings.promoted, "Sure! Here is"),
         CompareSettings(
-            [settings.layer], random=5, chosen_on=4, measured_on=8, harmless=4, questions=4
+            [settings.layer],
+            random=5,
+            chosen_on=3,
+            measured_on=6,
+            harmless=3,
+            answer_tokens=8,
+            questions=4,
         ),
         {name: METHODS[name] for name in TRIED},
         progress=progress,
@@ -146,20 +153,23 @@ def add_refusals(report: Report, runs: SmallRuns, progress: bool) -> None:
         harmless_tokens=settings.answer_tokens // 2,
         progress=progress,
     )
-    found = compare_refusal(
-        outcomes,
-        vectors,
-        vectors[0].label,
-        direction,
-        harmful[:32],
-        harmless[:32],
-        random=1,
-        progress=progress,
-    )
+    with warnings.catch_warnings():  # the testbed refuses in its first words, or not at all
+        warnings.filterwarnings("ignore", message="answers of .* tokens may end before")
+        found = compare_refusal(
+            outcomes,
+            vectors,
+            vectors[0].label,
+            direction,
+            harmful[:32],
+            harmless[:32],
+            random=1,
+            progress=progress,
+        )
     report.figure(
         draw_refusal_comparison(found),
         "The refusal testbed. Two vectors from one request, one that promotes an answer and one "
-        f"that suppresses the refusal; the direction is that of layer {runs.direction_layer}.",
+        f"that suppresses the refusal; the direction is that of layer {runs.direction_layer}. "
+        f"Answers are cut at {settings.answer_tokens} tokens.",
     )
 
 
