@@ -133,14 +133,14 @@ class LensTab:
         children: list[ipw.Widget] = []
         for name, lens in self._lenses.items():
             rows = [
-                (repr(token), f"{probability:.1%}")
+                (f"'{token}'", f"{probability:.1%}")
                 for token, probability in zip(
                     lens.predicted[layer][position],
                     lens.probabilities[layer, position],
                     strict=True,
                 )
             ]
-            where = f"layer {lens.layers[layer]}, after {lens.tokens[position]!r}_{position}"
+            where = f"layer {lens.layers[layer]}, after '{lens.tokens[position]}'_{position}"
             shown = [ipw.HTML(words(f"{name}: {where}")), ipw.HTML(table(("token", ""), rows))]
             children.append(ipw.VBox(shown, layout=WIDE))
         steering = state.steering()

@@ -20,6 +20,9 @@ function isDark(element) {
   return false;
 }
 function nameSliders(panel) {
+  // A control without a hint gets the word "null" for one.
+  for (const label of panel.querySelectorAll('.widget-label[title="null"]'))
+    label.title = label.textContent;
   for (const slider of panel.querySelectorAll(".widget-slider")) {
     const label = slider.querySelector(".widget-label");
     const name = label && (label.title || label.textContent);

@@ -90,9 +90,9 @@ def draw_logit_lens(
         caption=caption,
         plot_height=_ROW * n_layers,
         left=58,
-        right=84,
+        right=98,
         below=96,
-        min_width=142 + (_COLUMN if words else 12) * len(shown),
+        min_width=156 + (_COLUMN if words else 12) * len(shown),
     )
 
 
