@@ -1,13 +1,12 @@
 """Guidance: the target's own gates, the sibling's vectors."""
 
-import numpy as np
 import pytest
 import torch
 
 import workbench as wb
 from tests.conftest import boot
 from workbench.methods import mean_difference
-from workbench.methods.guided import best_threshold, guidance
+from workbench.methods.guided import guidance
 from workbench.steering import Add
 from workbench.steering.activations import activations
 
@@ -45,14 +44,6 @@ def test_harmful_prompts_are_steered_and_harmless_ones_left_alone(tiny, aligned)
     gated, steered, plain = answers(found.steering(8.0)), answers(Add(vector, 8.0)), answers([])
     assert gated == [*steered[:4], *plain[4:]]
     assert steered[:4] != plain[:4]
-
-
-def test_the_threshold_tells_apart_best():
-    assert best_threshold(np.array([3.0, 4.0]), np.array([0.0, 1.0])) == (2.0, 1.0)
-    threshold, accuracy = best_threshold(np.array([1.0, 3.0, 4.0]), np.array([0.0, 2.0]))
-    assert accuracy == pytest.approx((2 / 3 + 1) / 2)
-    assert 2 < threshold < 3
-    assert best_threshold(np.array([1.0]), np.array([1.0]))[1] == 0.5
 
 
 def test_empty_sets_are_refused(tiny, aligned):

@@ -5,6 +5,7 @@ from workbench.methods.affine import ConceptEdit, concept_edit
 from workbench.methods.bipo import BipoSettings, Preference, bipo
 from workbench.methods.caa import LetteredPair, caa, lettered_pairs
 from workbench.methods.ensemble import ContrastSet, SearchSpace, ensemble, merged, search
+from workbench.methods.gates import Gate, gates
 from workbench.methods.gradient_direction import gradient_direction
 from workbench.methods.guided import Guidance, guidance
 from workbench.methods.kl_then_steer import KtsSettings, kl_then_steer
@@ -21,6 +22,7 @@ __all__ = [
     "ContrastSet",
     "Example",
     "FrontVectors",
+    "Gate",
     "Guidance",
     "KtsSettings",
     "LetteredPair",
@@ -35,6 +37,7 @@ __all__ = [
     "caa",
     "concept_edit",
     "ensemble",
+    "gates",
     "gradient_direction",
     "guidance",
     "kl_then_steer",

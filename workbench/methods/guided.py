@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
+from workbench.methods.gates import gates
 from workbench.methods.mean_difference import mean_difference
 from workbench.models.hooked import HookedModel
-from workbench.steering.activations import LAST_TOKEN, activations
+from workbench.steering.activations import LAST_TOKEN
 from workbench.steering.gating import Condition, When
 from workbench.steering.interventions import Add
 from workbench.steering.positions import Positions
@@ -81,40 +80,12 @@ def guidance(
             f"{len(layers)} layers, {len(harmful)} harmful and {len(harmless)} harmless prompts: "
             "none may be 0"
         )
-    own, theirs = (
-        mean_difference(
-            model, harmful, harmless, layers=layers, positions=positions, progress=progress
-        )
-        for model in (target, aligned)
+    own = gates(target, harmful, harmless, layers, positions=positions, progress=progress)
+    theirs = mean_difference(
+        aligned, harmful, harmless, layers=layers, positions=positions, progress=progress
     )
-    read = [
-        activations(target, prompts, layers=layers, positions=positions)
-        for prompts in (harmful, harmless)
-    ]
-    conditions, accuracies = [], []
-    for i, vector in enumerate(own):
-        above, below = (
-            (each[:, i] @ (vector.values / vector.norm)).double().numpy() for each in read
-        )
-        threshold, accuracy = best_threshold(above, below)
-        conditions.append(Condition(vector, threshold, positions=positions))
-        accuracies.append(accuracy)
     return Guidance(
-        tuple(conditions),
+        tuple(gate.condition for gate in own),
         tuple(vector.rebind(target) for vector in theirs),
-        tuple(accuracies),
+        tuple(gate.accuracy for gate in own),
     )
-
-
-def best_threshold(
-    above: Float[np.ndarray, " n_above"], below: Float[np.ndarray, " n_below"]
-) -> tuple[float, float]:
-    """The threshold with the best balanced accuracy, midway between two values, and that accuracy.
-
-    Of several the one in the middle.
-    """
-    values = np.unique(np.r_[above, below])
-    middles = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
-    scores = [((above > t).mean() + (below <= t).mean()) / 2 for t in middles]
-    best = np.flatnonzero(np.isclose(scores, max(scores)))
-    return float(middles[best[len(best) // 2]]), float(max(scores))
