@@ -85,7 +85,8 @@ def experiment(
     name: Annotated[
         str,
         typer.Argument(
-            help="poser, refusal, fictitious, emergent-misalignment, refusal-comparison."
+            help="poser, refusal, fictitious, emergent-misalignment, refusal-comparison, affine, "
+            "conditional."
         ),
     ],
     scale: Annotated[str, typer.Option(help="embedded, or paper (the original models).")] = (
@@ -142,7 +143,9 @@ def report(
 def compare(
     task: Annotated[
         str,
-        typer.Argument(help="refusal (the testbed), or NAME=PATH of public A/B questions (CAA)."),
+        typer.Argument(
+            help="refusal (the testbed), arithmetic, or NAME=PATH of public A/B questions (CAA)."
+        ),
     ],
     method: Annotated[
         list[str], typer.Option(help="A method by name; repeatable. All without.")

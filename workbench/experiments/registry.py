@@ -26,13 +26,19 @@ from workbench.experiments.poser.page import page as poser_page
 from workbench.experiments.poser.study import poser_study
 from workbench.experiments.questions import VALIDATION
 from workbench.experiments.refusal import (
+    AffineSettings,
     ComparisonSettings,
+    ConditionalSettings,
     RefusalSettings,
     Requests,
+    run_affine,
     run_comparison,
+    run_conditional,
     run_refusal,
 )
+from workbench.experiments.refusal.affine_page import affine_page
 from workbench.experiments.refusal.comparison_page import comparison_page
+from workbench.experiments.refusal.conditional_page import conditional_page
 from workbench.experiments.refusal.page import page as refusal_page
 from workbench.experiments.refusal.study import refusal_study
 from workbench.experiments.settings import Scale, read_scale
@@ -171,6 +177,22 @@ def _comparison_report(
     return comparison_page(run_comparison(subject, settings, folder, progress), scale)
 
 
+def _affine_report(
+    subject: Requests, settings: AffineSettings, folder: RunFolder, scale: Scale, progress: bool
+) -> Report:
+    return affine_page(run_affine(subject, settings, folder, progress), scale)
+
+
+def _conditional_report(
+    subject: Requests,
+    settings: ConditionalSettings,
+    folder: RunFolder,
+    scale: Scale,
+    progress: bool,
+) -> Report:
+    return conditional_page(run_conditional(subject, settings, folder, progress), scale)
+
+
 def _fictitious_report(
     subject: Claims, settings: FictitiousSettings, folder: RunFolder, scale: Scale, progress: bool
 ) -> Report:
@@ -193,6 +215,8 @@ EXPERIMENTS: dict[str, Experiment] = {
     "poser": Experiment(lambda scale: PoserSettings, _poser, _poser_report, poser_study),
     "refusal": Experiment(lambda scale: RefusalSettings, _refusal, _refusal_report, refusal_study),
     "refusal-comparison": Experiment(_comparison, _refusal, _comparison_report),
+    "affine": Experiment(lambda scale: AffineSettings, _refusal, _affine_report),
+    "conditional": Experiment(lambda scale: ConditionalSettings, _refusal, _conditional_report),
     "fictitious": Experiment(
         lambda scale: FictitiousSettings, _fictitious, _fictitious_report, fictitious_study
     ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workbench.methods.gates import GateKind
+
 
 @dataclass(frozen=True)
 class RefusalSettings:
@@ -55,3 +57,46 @@ class ComparisonSettings:
     direction_requests: int
     harmless: int
     random: int
+
+
+@dataclass(frozen=True)
+class AffineSettings:
+    """Affine editing of refusal: sets of `layers` edited together are candidates.
+
+    `train_requests` of each kind make an edit, `validation_requests` of each kind choose the layers
+    (answers of `trial_tokens`), `test_requests` of each kind are measured at each of `strengths`.
+    `random` directions are the control.
+    """
+
+    layers: Sequence[Sequence[int]]
+    strengths: Sequence[int | float]
+    train_requests: int
+    validation_requests: int
+    test_requests: int
+    random: int
+    trial_tokens: int = 32
+    answer_tokens: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ConditionalSettings:
+    """Refusal behind a gate: `gate_layers` and `gate_kinds` are candidates for the gate.
+
+    Sets of `layers` are steered together by the aligned model's vectors, added at each of `scales`,
+    or by its affine edit at each of `strengths`: what is refused most on validation is measured.
+    Numbers of requests are of each kind.
+    """
+
+    gate_layers: Sequence[int]
+    gate_kinds: Sequence[GateKind]
+    layers: Sequence[Sequence[int]]
+    scales: Sequence[int | float]
+    strengths: Sequence[int | float]
+    train_requests: int
+    validation_requests: int
+    test_requests: int
+    random: int
+    trial_tokens: int = 32
+    answer_tokens: int = 64
+    seed: int = 0
