@@ -9,7 +9,8 @@ import torch
 import workbench as wb
 from tests.experiments.compare.conftest import SETTINGS
 from workbench.experiments.compare import Made, compare
-from workbench.experiments.compare.makers import METHODS, UnfitTaskError
+from workbench.experiments.compare.made import UnfitTaskError
+from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.meter import margins
 from workbench.runs import RunFolder
 

@@ -1,5 +1,6 @@
 """Methods side by side on one task, at one budget."""
 
+from workbench.experiments.compare.arithmetic import arithmetic_task
 from workbench.experiments.compare.made import Made
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.program import CompareSettings, Comparison, compare
@@ -15,6 +16,7 @@ __all__ = [
     "SlopeSettings",
     "Slopes",
     "Task",
+    "arithmetic_task",
     "caa_task",
     "compare",
     "prompts_task",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from workbench.evaluation import relative_norms
+from workbench.experiments.compare.task import Task
 from workbench.models.hooked import HookedModel
 from workbench.steering import Add, SteeringVector
 from workbench.steering.interventions import Steering
 
 Apply = Callable[[SteeringVector, float], Steering]
+PAIRED = 64  # texts of a contrast, of each kind
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the stream's norm at the layer
 
 
@@ -30,3 +33,18 @@ class Made:
     in_stream: bool = True
     model: HookedModel | None = None
     note: str = ""
+
+
+class UnfitTaskError(ValueError):
+    """A method that a task gives nothing to work with: the message says what is missing."""
+
+
+def sets_of(task: Task) -> tuple[list[str], list[str]]:
+    """As many prompts of either kind as contrasts use."""
+    return list(task.positive[:PAIRED]), list(task.negative[:PAIRED])
+
+
+def in_stream(task: Task, vector: SteeringVector, share: float) -> SteeringVector:
+    """The vector as long as a share of the stream's mean norm at its layer."""
+    (norm,) = relative_norms(task.model, [vector], task.harmless["train"]).stream
+    return vector.normalized(share * norm)

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
-from workbench.evaluation import relative_norms
-from workbench.experiments.compare.made import SHARES, Made
-from workbench.experiments.compare.meter import margins
+from workbench.experiments.compare.made import (
+    PAIRED,
+    SHARES,
+    Made,
+    UnfitTaskError,
+    in_stream,
+    sets_of,
+)
+from workbench.experiments.compare.searched import ensembles, merged_sets
 from workbench.experiments.compare.task import Item, Task, as_long
 from workbench.methods import (
     BipoSettings,
-    ContrastSet,
     Example,
     KtsSettings,
     OneShotJob,
     Preference,
-    SearchSpace,
     act_add,
     bipo,
     caa,
     concept_edit,
-    ensemble,
     gradient_direction,
     guidance,
     kl_then_steer,
     linear_probe,
     mean_difference,
-    merged,
     optimize_batch,
     principal_component,
-    search,
 )
 from workbench.methods.caa import AFTER_PROMPT
+from workbench.methods.reasoning_calibration import at_blank_lines, reasoning_calibration
 from workbench.models.adapter import merge
 from workbench.models.edited import edited_copy
-from workbench.models.hooked import HookedModel
 from workbench.models.identity import facts_of
 from workbench.steering import (
     Ablate,
@@ -48,19 +47,13 @@ from workbench.steering import (
     Affine,
     Positions,
     SteeringVector,
-    VectorSet,
     When,
     generate,
 )
 from workbench.steering.interventions import Steering
 
 Maker = Callable[[Task, int, int], "list[Made]"]
-PAIRED, PREFERRED, ONE_SHOT = 64, 48, 3  # texts of a contrast, preferences, one-shot examples
-MEMBERS, TRIALS, ITEMS = 2, 8, 8  # of an ensemble: members, trials a member, items a score
-
-
-class UnfitTaskError(ValueError):
-    """A method that a task gives nothing to work with: the message says what is missing."""
+PREFERRED, ONE_SHOT = 48, 3  # preferences, one-shot examples
 
 
 def one_shot(task: Task, layer: int, seed: int) -> list[Made]:
@@ -91,7 +84,7 @@ def one_step(task: Task, layer: int, seed: int) -> list[Made]:
 
 def means(task: Task, layer: int, seed: int) -> list[Made]:
     """The difference of means at the prompts' last token."""
-    positive, negative = _sets(task)
+    positive, negative = sets_of(task)
     (vector,) = mean_difference(task.model, positive, negative, layers=[layer])
     return [Made(vector, len(positive) + len(negative))]
 
@@ -132,7 +125,7 @@ def front(task: Task, layer: int, seed: int) -> list[Made]:
 
 def reading(task: Task, layer: int, seed: int) -> list[Made]:
     """The first principal component of paired differences."""
-    positive, negative = _sets(task)
+    positive, negative = sets_of(task)
     count = min(len(positive), len(negative))
     (vector,) = principal_component(
         task.model, positive[:count], negative[:count], layers=[layer], seed=seed
@@ -142,14 +135,14 @@ def reading(task: Task, layer: int, seed: int) -> list[Made]:
 
 def probe(task: Task, layer: int, seed: int) -> list[Made]:
     """A logistic probe's direction."""
-    positive, negative = _sets(task)
+    positive, negative = sets_of(task)
     (found,) = linear_probe(task.model, positive, negative, layers=[layer], seed=seed)
     return [Made(found.vector, len(positive) + len(negative))]
 
 
 def affine(task: Task, layer: int, seed: int) -> list[Made]:
     """ACE: the component along the difference of means set to a value; 1 is the positive mean's."""
-    positive, negative = _sets(task)
+    positive, negative = sets_of(task)
     edit = concept_edit(task.model, positive, negative, layer)
 
     def apply(vector: SteeringVector, strength: float) -> Steering:
@@ -178,7 +171,7 @@ def guided(task: Task, layer: int, seed: int) -> list[Made]:
     """InferAligner: a sibling's vector behind a gate of the model's own."""
     if task.aligned is None:
         raise UnfitTaskError("the task has no sibling that shows the behaviour")
-    positive, negative = _sets(task)
+    positive, negative = sets_of(task)
     # The gate opens where the behaviour is lacking.
     found = guidance(task.model, task.aligned, negative, positive, [layer])
     vector, condition = -found.vectors[0], found.conditions[0]
@@ -194,7 +187,7 @@ def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
     (made,) = means(task, layer, seed)
     texts = list(task.harmless["train"])
     answers = generate(task.model, texts, max_new_tokens=32, progress=False)
-    longest = _in_stream(task, made.vector, SHARES[-2])  # as far as it is likely to be steered
+    longest = in_stream(task, made.vector, SHARES[-2])  # as far as it is likely to be steered
 
     def train(hf_model: PreTrainedModel) -> None:
         adapter = kl_then_steer(
@@ -213,14 +206,14 @@ def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
     return [Made(made.vector.rebind(trained), made.data, model=trained, note=note)]
 
 
-def ensembles(task: Task, layer: int, seed: int) -> list[Made]:
-    """Contrast sets found by Optuna, each scored on training items of its own; their mean."""
-    return [_ensemble(task, layer, seed, together=False)]
-
-
-def merged_sets(task: Task, layer: int, seed: int) -> list[Made]:
-    """The ensemble's control: one vector of all its contrast sets merged."""
-    return [_ensemble(task, layer, seed, together=True)]
+def calibration(task: Task, layer: int, seed: int) -> list[Made]:
+    """SEAL: execution against reflection and transition, added at blank lines of the answer."""
+    if not task.thoughts:
+        raise UnfitTaskError("the task has no chains of thought, with blank lines to act at")
+    prompts, reasonings = zip(*task.thoughts, strict=True)
+    vector = reasoning_calibration(task.model, prompts, reasonings, layer)
+    positions = at_blank_lines(task.model, vector).positions
+    return [Made(vector, len(task.thoughts), partial(Add, positions=positions))]
 
 
 METHODS: dict[str, Maker] = {
@@ -238,65 +231,11 @@ METHODS: dict[str, Maker] = {
     "KL-then-steer": trained_to_be_steered,
     "ensemble": ensembles,
     "merged sets": merged_sets,
+    "SEAL": calibration,
 }
-
-
-def _ensemble(task: Task, layer: int, seed: int, together: bool) -> Made:
-    """Members differ in which prompts they contrast; each is scored on its own items."""
-    positive, negative = _sets(task)
-    count = min(len(positive), len(negative))
-
-    def compose(chosen: Mapping[str, Any]) -> ContrastSet:
-        size = max(2, int(chosen["share"] * count))
-        order = torch.randperm(
-            count, generator=torch.Generator().manual_seed(chosen["draw"])
-        ).tolist()[:size]
-        return ContrastSet(tuple(positive[i] for i in order), tuple(negative[i] for i in order))
-
-    def make(*given: Any) -> VectorSet:
-        vectors = principal_component(*given[:3], layers=given[3])
-        return VectorSet(_in_stream(task, vector, SHARES[2]) for vector in vectors)
-
-    # At one length, so that the choice is of contrasts and not of the longest vector.
-    space = SearchSpace({"share": (0.25, 0.5, 1.0), "draw": (0, 1, 2, 3)}, [layer], (1.0, 1.0))
-    members = []
-    for i in range(MEMBERS):
-        items = task.train[i : MEMBERS * ITEMS : MEMBERS]
-        score = partial(_score, task.model, items)
-        members.append(
-            search(
-                task.model,
-                compose,
-                space,
-                score,
-                trials=TRIALS,
-                startup=4,
-                seed=seed + i,
-                make=make,
-            )
-        )
-    made = merged(task.model, members, make) if together else ensemble(members)
-    assert isinstance(made.vector, SteeringVector)
-    data = 2 * count + 2 * MEMBERS * ITEMS
-    return Made(made.vector, data, note=f"{MEMBERS} members, {TRIALS} trials each")
-
-
-def _score(model: HookedModel, items: Sequence[Item], steering: Add) -> float:
-    return sum(margins(model, items, steering))
-
-
-def _sets(task: Task) -> tuple[list[str], list[str]]:
-    """As many prompts of either kind as contrasts use."""
-    return list(task.positive[:PAIRED]), list(task.negative[:PAIRED])
 
 
 def _spread(items: tuple[Item, ...], count: int) -> list[Item]:
     """A few items from all over."""
     step = max(1, len(items) // count)
     return list(items[::step][:count])
-
-
-def _in_stream(task: Task, vector: SteeringVector, share: float) -> SteeringVector:
-    """The vector as long as a share of the stream's mean norm at its layer."""
-    (norm,) = relative_norms(task.model, [vector], task.harmless["train"]).stream
-    return vector.normalized(share * norm)

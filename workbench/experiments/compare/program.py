@@ -18,8 +18,8 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from workbench.evaluation import calibrate, relative_norms
-from workbench.experiments.compare.made import Made
-from workbench.experiments.compare.makers import METHODS, Maker, UnfitTaskError
+from workbench.experiments.compare.made import Made, UnfitTaskError
+from workbench.experiments.compare.makers import METHODS, Maker
 from workbench.experiments.compare.meter import Meter
 from workbench.experiments.compare.task import Task
 from workbench.methods import random_vectors

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from workbench.experiments.compare.arithmetic import arithmetic_task
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.page import comparison_page
 from workbench.experiments.compare.program import CompareSettings, compare
@@ -27,10 +28,10 @@ def run_compare(
     adapter: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Compare methods on `refusal`, or on a file of A/B questions, `NAME=PATH`; gives the page.
+    """Compare methods on `refusal`, `arithmetic`, or A/B questions in a file; gives the page.
 
-    What is finished in `out` (`out/compare/NAME`) is not done again. Raises ValueError for an
-    unknown task or method, and for a folder with a run of other settings.
+    Those are named `NAME=PATH`. What is finished in `out` (`out/compare/NAME`) is not done again.
+    Raises ValueError for an unknown task or method, and for a folder with a run of other settings.
     """
     name, _, path = task.partition("=")
     unknown = [each for each in methods if each not in METHODS]
@@ -60,4 +61,8 @@ def _task(
         )
     if name == "refusal":
         return refusal_task(load_testbed(name, dtype, adapter=adapter))
-    raise ValueError(f"there is no task {name!r}: refusal, or NAME=PATH of a file of A/B questions")
+    if name == "arithmetic":
+        return arithmetic_task(load_model(model, dtype), settings.seed)
+    raise ValueError(
+        f"there is no task {name!r}: refusal, arithmetic, or NAME=PATH of a file of A/B questions"
+    )

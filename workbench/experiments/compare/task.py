@@ -43,10 +43,10 @@ class Task:
     `positive` and `negative` are prompts after which the model is in the two states (for methods
     of contrast: read at their last token); `train`, `validation` and `test` share no item.
     `harmless` prompts, of the same parts, show what steering costs (those of `train`: to train on).
-    `letters` are given where the
-    contrast is one of lettered answers, `lettered` are the test items asked with choices, and
-    `aligned` is a model of the same family that shows the
-    behaviour. Raises ValueError for a part without items, and for parts that share a prompt.
+    `letters` are given where the contrast is one of lettered answers, `lettered` are the test items
+    asked with choices, `aligned` is a model of the same family that shows the behaviour, and
+    `thoughts` are prompts with chains of thought. Raises ValueError for a part without items, and
+    for parts that share a prompt.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Task:
     letters: tuple[LetteredPair, ...] = ()
     lettered: tuple[Item, ...] = ()
     aligned: HookedModel | None = None
+    thoughts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -154,7 +155,7 @@ def caa_task(
         tuple(item for item, _ in train),
         tuple(item for item, _ in chosen_on),
         tuple(item for item, _ in held),
-        _questions(model),
+        harmless_questions(model),
         letters=tuple(pair for _, pair in train),
         lettered=tuple(
             Item(pair.prompt, pair.matching + ")", pair.not_matching + ")") for _, pair in held
@@ -187,7 +188,7 @@ def prompts_task(
         items["train"],
         items["validation"],
         items["test"],
-        _questions(model),
+        harmless_questions(model),
     )
 
 
@@ -230,7 +231,7 @@ def _choices(text: str) -> dict[str, str]:
     return {line[1]: line[3:].strip() for line in lines if line[:1] == "(" and line[2:3] == ")"}
 
 
-def _questions(model: HookedModel) -> dict[Part, tuple[str, ...]]:
+def harmless_questions(model: HookedModel) -> dict[Part, tuple[str, ...]]:
     """Harmless questions of our own."""
     held_out = {*VALIDATION, *UNSEEN}
     every = part_of(list(read_texts("instructions")["instruction"]), "train")
