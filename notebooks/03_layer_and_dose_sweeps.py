@@ -5,9 +5,8 @@
 # makes the same vector at every sixth layer, measures each on questions it was not made on, turns
 # the dose up and down, and then compares layers as one should: at equal cost.
 #
-# Without its last section it takes about three and a half minutes on one core that has
-# instructions for bfloat16. The numbers in the text come from one run of that part; the last
-# section was not run to its end, and its numbers are left for you to read.
+# It takes about five and a half minutes on one core, less on two. The numbers in the text come
+# from one run.
 
 # %%
 import numpy as np
@@ -222,6 +221,73 @@ pd.DataFrame(
 )
 
 # %% [markdown]
+# At the same cost, layer 13 makes 10 of 12 answers begin as promoted, layers 7 and 19 6 each; at
+# full scale it was 12, 11 and 9, at costs of 0.9, 0.5 and 0.2. The scales are 0.55, 0.69 and
+# 0.93, as expected. So layer 13, dearest at full scale, gives most for its cost. But it is one
+# vector a layer and 12 questions: the intervals (55 to 95% and 25 to 75%) overlap.
+#
+# ## The same as a study
+#
+# A grid of this kind can be declared once, as data, and kept in a folder: then it survives a
+# restarted kernel, can be made longer later, and can be taken to other machines (`workbench study
+# run FILE` reads the same from TOML). Three layers and two seeds, measured on four other
+# questions under each vector, and unsteered.
+
+# %%
+import tempfile
+from pathlib import Path
+
+from workbench.runs import Study, StudyFolder, run_study
+from workbench.runs.tables import jobs_frame, summary_frame
+
+study = Study(
+    name="which-layer",
+    model={"name": "smollm2-135m-instruct", "dtype": "bfloat16"},
+    methods={
+        "one-shot": {
+            "optimizer": "lbfgs",
+            "start": "random",
+            "start_norm": 20,
+            "steps": 12,
+            "max_norm": 25,
+            "target_loss": 0.3,
+            "coldness": 1.0,
+        }
+    },
+    examples={"plants": {"prompt": "How do plants make food?", "promote": [promoted]}},
+    layers=[7, 13, 19],
+    seeds=[0, 1],
+    measures={"other questions": {"measure": "log-prob", "prompts": VALIDATION[:4]}},
+)
+folder = Path(tempfile.mkdtemp()) / study.name  # a folder of your own, to keep it
+print(run_study(study, folder, progress=False).sentence())
+
+# %% [markdown]
+# Run again, it finds every job finished, and does not even load the model. Expect the same
+# sentence at once, and no vector that was written anew.
+
+# %%
+before = {path: path.stat().st_mtime for path in folder.glob("vectors/*")}
+print(run_study(study, folder, progress=False).sentence())
+len(before), all(path.stat().st_mtime == at for path, at in before.items())
+
+# %% [markdown]
+# Six vectors, none written anew. What is in the folder, as frames: a row a job, and means over
+# seeds and questions beside what the unsteered model does. (With the extra `studies`, `tables/`
+# has the same as Parquet files.)
+
+# %%
+records = StudyFolder.at(folder).records().values()
+jobs_frame(records)[["layer", "seed", "state", "loss", "norm", "steps", "stopped"]].round(2)
+
+# %%
+summary_frame(records).round(2).drop(columns=["method", "example", "name"])
+
+# %% [markdown]
+# The losses are those of the sweep above, to two digits: the same jobs, in a folder. On four
+# questions layers 7, 13 and 19 bring the promoted words from -1.57 nats a token to -0.21, -0.27
+# and -0.63.
+#
 # ## What to take away
 #
 # - Train at several layers, and choose by other questions and by cost, not by the training loss:
