@@ -31,9 +31,9 @@ test-all: venv  ## Run every test
 	@echo "Running every test."
 	@$(call PYTEST,.venv) $(ARGS)
 
-test-browser: venv  ## Run the tests in a browser (SCREENSHOTS=folder keeps pictures)
-	@echo "Driving the explorer in a browser."
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m browser -rs $(ARGS)
+test-browser: venv  ## Run notebook 1 and the explorer in a browser (SCREENSHOTS=folder keeps pictures)
+	@echo "Driving JupyterLab in a browser."
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/explorer -m browser -rs $(ARGS)
 
 test-tl3: venv-tl3  ## Run the core tests under TransformerLens 3.9
 	@echo "Running the core tests under TransformerLens 3.9."
