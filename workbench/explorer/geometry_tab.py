@@ -80,7 +80,8 @@ class GeometryTab:
 
 def _about(vector: SteeringVector) -> str:
     made = vector.provenance
-    examples = "\n".join(str(dict(each)) for each in made.examples)[:600]
+    given = [item for each in made.examples for item in dict(each).items() if item[1]]
+    examples = "\n".join(f"{name}: {value!r}" for name, value in given)[:600]
     return words(
         f"{vector.label}\nlayer {vector.layer}, norm {vector.norm:.3g}\n"
         f"{made.method}, seed {made.seed}, {made.created or 'no date'}\n{examples}"

@@ -79,6 +79,8 @@ class OptimizeBox:
                 progress=False,
                 callback=seen,
             )
+        losses = [*run.losses, run.loss] if run.step == len(run.losses) else list(run.losses)
+        self.curve.show(_curve(losses))  # with the last vector's, which no step followed
         words = (self.promote.value or f"not {self.suppress.value}").strip()
         state.add(run.vector.labelled(words[:40]))
         self.vectors.draw()
