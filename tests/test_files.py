@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from workbench.files import write_text, written_whole
+from workbench import files
+from workbench.files import many_written, write_text, written_whole
 
 
 def test_a_file_appears_whole_with_ordinary_permissions(tmp_path):
@@ -27,3 +28,22 @@ def test_a_failure_leaves_what_was_there_and_no_leftovers(tmp_path):
         fail_half_way()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folders_are_flushed_after_a_file_or_once_for_many(tmp_path, monkeypatch):
+    flushed, sync_folder = [], files.sync_folder
+    monkeypatch.setattr(
+        files, "sync_folder", lambda path: flushed.append(path) or sync_folder(path)
+    )
+    write_text(tmp_path / "a" / "b" / "file.txt", "x")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]  # new names, then the file
+    flushed.clear()
+    with many_written():
+        for name in "123":
+            write_text(tmp_path / "a" / name, name)
+            with many_written():
+                write_text(tmp_path / name, name)
+        assert not flushed
+    assert sorted(flushed) == [tmp_path, tmp_path / "a"]
+    write_text(tmp_path / "4", "4")
+    assert len(flushed) == 3

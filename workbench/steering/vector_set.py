@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float
 from torch import Tensor
 
+from workbench.files import many_written
 from workbench.steering.vector import SteeringVector, stacked
 
 
@@ -44,10 +45,11 @@ class VectorSet:
     def save(self, folder: str | Path) -> list[Path]:
         """One file a vector, named by its label; a number is put before it to keep the order."""
         digits = max(3, len(str(len(self) - 1)))
-        return [
-            vector.save(Path(folder) / f"{i:0{digits}d}_{_file_name(vector.label)}.safetensors")
-            for i, vector in enumerate(self.vectors)
-        ]
+        with many_written():
+            return [
+                vector.save(Path(folder) / f"{i:0{digits}d}_{_file_name(vector.label)}.safetensors")
+                for i, vector in enumerate(self.vectors)
+            ]
 
     def where(
         self, choose: Callable[[SteeringVector], bool] | None = None, **provenance: Any
