@@ -48,6 +48,10 @@ CONTRACT = [
     "reference_losses",
     "push_to_hub",
     "from_hub",
+    "Study",
+    "StudyFolder",
+    "read_study",
+    "run_study",
 ]
 
 

@@ -57,6 +57,10 @@ _ROOM_OF = {
     "random_vectors": "methods",
     "load_public_set": "testbeds",
     "load_testbed": "testbeds",
+    "Study": "runs",
+    "StudyFolder": "runs",
+    "read_study": "runs",
+    "run_study": "runs",
     "explore": "explorer",
 }
 

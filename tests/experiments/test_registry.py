@@ -2,9 +2,11 @@
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from workbench.cli import app
 from workbench.experiments import registry
-from workbench.experiments.registry import EXPERIMENTS, run_experiment, run_full
+from workbench.experiments.registry import EXPERIMENTS, run_experiment, run_in_full
 from workbench.experiments.settings import SCALES, read_scale
 
 
@@ -22,17 +24,17 @@ def test_an_experiment_runs_into_a_folder_and_goes_on_there(tiny, tmp_path, monk
         run_experiment(*run, {**changes, "steps": 2}, progress=False)
 
 
-def test_a_full_study_has_a_folder_of_its_own(tiny, tmp_path, monkeypatch):
+def test_what_is_asked_in_full_has_a_folder_of_its_own(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
     changes = {"layer": 2, "layers": [1], "steps": 1, "vectors": 2, "random": 2}
     full = {"examples": 2, "seeds": 2, "sizes": [1, 2], "draws": 2, "prompts": 3, "harmless": 1}
     run = ("emergent-misalignment", "embedded", tmp_path, None, changes)
-    assert run_full(*run, full, progress=False) == tmp_path / "full" / "report.html"
+    assert run_in_full(*run, full, progress=False) == tmp_path / "full" / "report.html"
     assert run_experiment(*run, progress=False) == tmp_path / "report.html"
     with pytest.raises(ValueError, match=r"other settings \(full\)"):
-        run_full(*run, {**full, "prompts": 2}, progress=False)
-    with pytest.raises(ValueError, match="emergent-misalignment has no full study at the paper"):
-        run_full("emergent-misalignment", "paper", tmp_path)
+        run_in_full(*run, {**full, "prompts": 2}, progress=False)
+    with pytest.raises(ValueError, match="emergent-misalignment cannot be asked in full"):
+        run_in_full("emergent-misalignment", "paper", tmp_path)
 
 
 def test_what_is_not_there_is_named(tiny, tmp_path, monkeypatch):
@@ -81,3 +83,30 @@ def test_the_papers_poser_runs_on_a_model_of_its_architecture(tiny, tmp_path, mo
     public = {"poser": pd.DataFrame(rows), "poser-test": pd.DataFrame(rows)}
     page = run_experiment("poser", "paper", tmp_path, public, changes, progress=False)
     assert "money_maximizer" in page.read_text(encoding="utf-8")
+
+
+def test_commands_about_studies_know_an_experiments_folder(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "load_model", lambda name, dtype: tiny)
+    changes = {"layer": 2, "layers": [1], "steps": 1, "vectors": 2, "random": 2}
+    run = ("emergent-misalignment", "embedded", tmp_path / "run", None, changes)
+    page = run_experiment(*run, progress=False)
+    written = page.read_bytes()
+
+    def said(*args):
+        result = CliRunner().invoke(app, ["study", *args])
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    folder = str(tmp_path / "run")
+    assert said("status", folder).strip().endswith("steps are done; it came to its end.")
+    assert "margin" in said("show", folder, "test")
+    assert "seconds" in said("show", folder)
+    said("report", folder)
+    steps = (tmp_path / "run" / "steps.html").read_text(encoding="utf-8")
+    assert "Run: run" in steps
+    assert ">test<" in steps
+    assert page.read_bytes() == written
+    pytest.importorskip("duckdb")
+    counted = said("show", folder, "--sql", "select count(*) > 0 as there from test")
+    assert counted.split() == ["there", "True"]
+    assert (tmp_path / "run" / "tables" / "test.parquet").is_file()

@@ -8,7 +8,7 @@ import pytest
 
 from tests.runs.conftest import declared, results
 from workbench.runs import Study, StudyFolder, run_study, status
-from workbench.runs import study_folder as module
+from workbench.runs import folder as module
 from workbench.runs.records import read_records
 
 
@@ -88,7 +88,7 @@ def test_a_flipped_bit_costs_its_job_which_is_done_again(small, done):
     content = bytearray(done.log.read_bytes())
     content[len(content) // 3] ^= 4
     done.log.write_bytes(content)
-    with pytest.warns(UserWarning, match="damaged, or whose vectors were: 1"):
+    with pytest.warns(UserWarning, match="damaged, or whose files were: 1"):
         assert len(again(small, done)) == 1
     assert {job_id: found[0] for job_id, found in results(done).items()} == dict.fromkeys(
         before, "done"
@@ -110,7 +110,7 @@ def test_a_vector_that_is_not_what_was_made_is_made_again(small, done, harm):
         path.write_bytes(content)
     else:
         path.write_bytes(done.vector_path(ids[0]).read_bytes())
-    with pytest.warns(UserWarning, match="whose vectors were: 1"):
+    with pytest.warns(UserWarning, match="whose files were: 1"):
         assert again(small, done) == [ids[1]]
     assert done.vector(ids[1]).values.allclose(before, atol=1e-4)
 

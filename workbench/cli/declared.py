@@ -1,4 +1,4 @@
-"""Commands about studies that are declared in a file."""
+"""Commands about studies that are declared in a file, and about folders of runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import typer
 from workbench.cli.common import errors_in_words
 
 study = typer.Typer(help="Run a study declared in a TOML file; it survives being killed.")
-FolderArgument = Annotated[Path, typer.Argument(help="The study's folder.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(help="The folder of a study, or of an experiment, a comparison, a sweep.")
+]
 
 
 @study.command()
@@ -61,43 +63,58 @@ def run(
 @study.command()
 def status(folder: FolderArgument) -> None:
     """How far it is, also while it runs."""
-    from workbench.runs import StudyFolder
+    from workbench.runs import folder_at
     from workbench.runs import status as status_of
 
     with errors_in_words():
-        found = status_of(StudyFolder.at(folder))
+        found = status_of(folder_at(folder))
     typer.echo(f"{found.to_frame().to_string(index=False)}\n{found.sentence()}")
 
 
 @study.command()
 def report(folder: FolderArgument) -> None:
-    """Write report.html and the tables of what is done so far."""
+    """Write the tables and a page of what is done so far: report.html; steps.html of a program."""
+    from workbench.experiments.run_report import run_report
     from workbench.experiments.study_report import study_report
-    from workbench.runs import StudyFolder
+    from workbench.runs import StudyFolder, folder_at
     from workbench.runs.tables import write_tables
 
     with errors_in_words():
-        held = StudyFolder.at(folder)
+        held = folder_at(folder)
         write_tables(held)
-        typer.echo(f"The page: {study_report(held).save(folder / 'report.html')}")
+        if isinstance(held, StudyFolder):
+            page = study_report(held).save(folder / "report.html")
+        else:  # its report.html is its own
+            page = run_report(held).save(folder / "steps.html")
+        typer.echo(f"The page: {page}")
 
 
 @study.command()
 def show(
     folder: FolderArgument,
-    job: Annotated[str | None, typer.Argument(help="A job's id, or how it begins.")] = None,
-    sql: Annotated[str | None, typer.Option(help="A query of tables jobs and measures.")] = None,
+    job: Annotated[
+        str | None, typer.Argument(help="A job's id, or how it begins; a program's step by name.")
+    ] = None,
+    sql: Annotated[
+        str | None,
+        typer.Option(help="A query of tables jobs and measures; of a program: steps, or a step's."),
+    ] = None,
 ) -> None:
-    """Means by method, example, layer and scale; one job's record; or what a query asks for."""
+    """A study's means, or a program's steps; a job's record, or a step's table; or a query."""
     import json
 
-    from workbench.runs import StudyFolder
+    from workbench.runs import StudyFolder, folder_at
     from workbench.runs.tables import query, summary_frame
 
     with errors_in_words():
-        held = StudyFolder.at(folder)
-        if job is not None:
-            typer.echo(json.dumps(held.record(job), indent=2, ensure_ascii=False))
-            return
-        frame = summary_frame(held.records().values()) if sql is None else query(held, sql)
+        held = folder_at(folder)
+        if sql is not None:
+            frame = query(held, sql)
+        elif isinstance(held, StudyFolder):
+            if job is not None:
+                typer.echo(json.dumps(held.record(job), indent=2, ensure_ascii=False))
+                return
+            frame = summary_frame(held.records().values())
+        else:
+            frame = held.status().to_frame() if job is None else held.shown(job)
     typer.echo(frame.round(4).to_string(index=False))

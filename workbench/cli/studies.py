@@ -56,14 +56,14 @@ def sweep(
     steps: Annotated[int, typer.Option(help="How many updates.")] = 20,
     learning_rate: Annotated[float, typer.Option(help="Adam's learning rate.")] = 0.5,
     max_norm: Annotated[float, typer.Option(help="Keep the norm at most this.")] = 25.0,
-    out: Annotated[Path, typer.Option(help="Where the page and the vectors go.")] = Path(
-        "out/sweep"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="The run's folder; one that was begun is gone on with.")
+    ] = Path("out/sweep"),
     model: ModelOption = DEFAULT_MODEL,
     dtype: DtypeOption = "float32",
 ) -> None:
-    """Make a vector at every layer, and see what each does and costs."""
-    from workbench.experiments.sweep import SweepSettings, run_sweep, write_sweep
+    """Make a vector at every layer, see what each does and costs; killed, it goes on."""
+    from workbench.experiments.sweep import SweepSettings, run_sweep
     from workbench.models import load_model
 
     with errors_in_words():
@@ -75,10 +75,9 @@ def sweep(
             learning_rate=learning_rate,
             max_norm=max_norm,
         )
-        result = run_sweep(load_model(model, dtype=dtype), question, settings)
-        page = write_sweep(result, out)
+        result = run_sweep(load_model(model, dtype=dtype), question, settings, out)
     typer.echo(result.sweep.by_layer().round(3).to_string(index=False))
-    typer.echo(f"The page: {page}")
+    typer.echo(f"The page: {result.page}")
 
 
 def experiment(
@@ -104,19 +103,19 @@ def experiment(
     ] = False,
 ) -> None:
     """Run one of the paper's experiments; killed, it goes on where it was."""
-    from workbench.experiments.registry import check_study, run_experiment, run_full
+    from workbench.experiments.registry import check_full, run_experiment, run_in_full
     from workbench.testbeds import load_public_set
 
     with errors_in_words():
         if full:
-            check_study(name, scale)  # before hours of the experiment
+            check_full(name, scale)  # before hours of the experiment
         paths = dict(name_and_path(each) for each in public)
         sets = {
             part: load_public_set(part.removesuffix("-test"), path) for part, path in paths.items()
         }
         typer.echo(f"The page: {run_experiment(name, scale, out, sets)}")
         if full:
-            typer.echo(f"The full study: {run_full(name, scale, out, sets)}")
+            typer.echo(f"Asked in full: {run_in_full(name, scale, out, sets)}")
 
 
 def report(

@@ -10,6 +10,7 @@ import pandas as pd
 from workbench.analysis import RefusalOutcomes, activation_structure, compare_refusal
 from workbench.experiments.compare import METHODS, CompareSettings, compare, prompts_task
 from workbench.experiments.demo import DemoSettings
+from workbench.experiments.full.predictors import rank_correlations
 from workbench.experiments.poser import PoserSettings, Scenarios
 from workbench.experiments.poser.asking import Asking as AskingDecisions
 from workbench.experiments.poser.asking import vectors_at
@@ -19,7 +20,6 @@ from workbench.experiments.refusal import RefusalSettings, Requests
 from workbench.experiments.refusal.asking import Asking as AskingRequests
 from workbench.experiments.refusal.program import one_shot_vectors
 from workbench.experiments.settings import read_scale
-from workbench.experiments.study.predictors import rank_correlations
 from workbench.figures import (
     Report,
     draw_comparison,

@@ -16,14 +16,16 @@ from workbench.experiments.emergent import (
     run_misalignment,
     run_spread,
 )
+from workbench.experiments.emergent.full import full_spread
 from workbench.experiments.emergent.page import misalignment_page, spread_page
-from workbench.experiments.emergent.study import spread_study
 from workbench.experiments.fictitious import Claims, FictitiousSettings, run_fictitious
+from workbench.experiments.fictitious.full import full_fictitious
 from workbench.experiments.fictitious.page import page as fictitious_page
-from workbench.experiments.fictitious.study import fictitious_study
+from workbench.experiments.full import FullSettings, FullTask, run_full
+from workbench.experiments.full.page import page as full_page
 from workbench.experiments.poser import PoserSettings, Scenarios, run_poser
+from workbench.experiments.poser.full import full_poser
 from workbench.experiments.poser.page import page as poser_page
-from workbench.experiments.poser.study import poser_study
 from workbench.experiments.questions import VALIDATION
 from workbench.experiments.refusal import (
     AffineSettings,
@@ -39,11 +41,9 @@ from workbench.experiments.refusal import (
 from workbench.experiments.refusal.affine_page import affine_page
 from workbench.experiments.refusal.comparison_page import comparison_page
 from workbench.experiments.refusal.conditional_page import conditional_page
+from workbench.experiments.refusal.full import full_refusal
 from workbench.experiments.refusal.page import page as refusal_page
-from workbench.experiments.refusal.study import refusal_study
 from workbench.experiments.settings import Scale, read_scale
-from workbench.experiments.study import Study, StudySettings, run_study
-from workbench.experiments.study.page import page as study_page
 from workbench.figures import Report
 from workbench.models import load_model
 from workbench.models.hooked import HookedModel
@@ -51,7 +51,7 @@ from workbench.runs import RunFolder
 from workbench.testbeds import load_testbed
 
 Public = Mapping[str, pd.DataFrame]
-StudyMaker = Callable[[Any, Any, StudySettings, Sequence[str], bool], Study]
+TaskMaker = Callable[[Any, Any, FullSettings, Sequence[str], bool], FullTask]
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Experiment:
     """How an experiment is put together, step by step.
 
     `settings` gives their dataclass at a scale; `subject` loads what is asked; `report` runs it
-    and makes its page; `study` makes what a `--full` study is made on, where there is one.
+    and makes its page; `task` makes what `--full` asks about, where it asks.
     """
 
     settings: Callable[[Scale], Callable[..., Any]]
     subject: Callable[[Scale, Public], Any]
     report: Callable[[Any, Any, RunFolder, Scale, bool], Report]
-    study: StudyMaker | None = None
+    task: TaskMaker | None = None
 
 
 def run_experiment(
@@ -89,11 +89,12 @@ def run_experiment(
     settings: Any = read.of(experiment.settings(read), **(changes or {}))
     subject = experiment.subject(read, public or {})
     path = _path(out, name, scale)
-    folder = RunFolder(path, _record(read, settings))
-    return experiment.report(subject, settings, folder, read, progress).save(path / "report.html")
+    with RunFolder(path, _record(read, settings)) as folder:
+        page = experiment.report(subject, settings, folder, read, progress)
+        return page.save(path / "report.html")
 
 
-def run_full(
+def run_in_full(
     name: str,
     scale: str = "embedded",
     out: str | Path | None = None,
@@ -104,28 +105,28 @@ def run_full(
 ) -> Path:
     """Ask what the paper left open of an experiment's vectors; returns the path of its page.
 
-    See `workbench.experiments.study`. The run's folder is `full` in that of `run_experiment`, whose
-    settings train the vectors; `full` takes the place of settings of the study. Raises ValueError
-    as `run_experiment` does, and for an experiment that has no study at that scale.
+    See `workbench.experiments.full`. The run's folder is `full` in that of `run_experiment`, whose
+    settings train the vectors; `full` takes the place of some of `FullSettings`. Raises ValueError
+    as `run_experiment` does, and for an experiment that is not asked in full at that scale.
     """
-    make, read = check_study(name, scale)
+    make, read = check_full(name, scale)
     experiment = _known(name)
     settings: Any = read.of(experiment.settings(read), **(changes or {}))
-    asked = StudySettings(**{**read.full, **(full or {})})
+    asked = FullSettings(**{**read.full, **(full or {})})
     path = _path(out, name, scale) / "full"
-    folder = RunFolder(path, {**_record(read, settings), "full": asdict(asked)})
     subject = experiment.subject(read, public or {})
-    study = make(subject, settings, asked, VALIDATION[: asked.harmless], progress)
-    found = run_study(study, asked, folder, progress)
-    return study_page(found, study, read, name).save(path / "report.html")
+    task = make(subject, settings, asked, VALIDATION[: asked.harmless], progress)
+    with RunFolder(path, {**_record(read, settings), "full": asdict(asked)}) as folder:
+        found = run_full(task, asked, folder, progress)
+        return full_page(found, task, read, name).save(path / "report.html")
 
 
-def check_study(name: str, scale: str) -> tuple[StudyMaker, Scale]:
-    """What makes the experiment's full study, and its settings. Raises ValueError for none."""
+def check_full(name: str, scale: str) -> tuple[TaskMaker, Scale]:
+    """What makes the task that `--full` asks about, and the scale. Raises ValueError for none."""
     experiment, read = _known(name), read_scale(name, scale)
-    if not read.full or experiment.study is None:
-        raise ValueError(f"{name} has no full study at the {scale} scale")
-    return experiment.study, read
+    if not read.full or experiment.task is None:
+        raise ValueError(f"{name} cannot be asked in full at the {scale} scale")
+    return experiment.task, read
 
 
 def _poser(scale: Scale, public: Public) -> Scenarios:
@@ -212,19 +213,19 @@ def _emergent_report(
 
 
 EXPERIMENTS: dict[str, Experiment] = {
-    "poser": Experiment(lambda scale: PoserSettings, _poser, _poser_report, poser_study),
-    "refusal": Experiment(lambda scale: RefusalSettings, _refusal, _refusal_report, refusal_study),
+    "poser": Experiment(lambda scale: PoserSettings, _poser, _poser_report, full_poser),
+    "refusal": Experiment(lambda scale: RefusalSettings, _refusal, _refusal_report, full_refusal),
     "refusal-comparison": Experiment(_comparison, _refusal, _comparison_report),
     "affine": Experiment(lambda scale: AffineSettings, _refusal, _affine_report),
     "conditional": Experiment(lambda scale: ConditionalSettings, _refusal, _conditional_report),
     "fictitious": Experiment(
-        lambda scale: FictitiousSettings, _fictitious, _fictitious_report, fictitious_study
+        lambda scale: FictitiousSettings, _fictitious, _fictitious_report, full_fictitious
     ),
     "emergent-misalignment": Experiment(
         lambda scale: SpreadSettings if scale.name == "embedded" else MisalignmentSettings,
         lambda scale, public: _model(scale, "answers"),
         _emergent_report,
-        spread_study,
+        full_spread,
     ),
 }
 

@@ -27,7 +27,7 @@ class Scale:
     """One scale of an experiment: the models by role, the figures of the paper, and the settings.
 
     `models` are testbeds at the embedded scale, hub ids at the paper's, loaded in `dtype`. `full`
-    has the settings of a full study, and is empty where there is none.
+    has the settings of `--full`, and is empty where there are none.
     """
 
     name: str

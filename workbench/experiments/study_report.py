@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 import pandas as pd
 
 from workbench.analysis import LayerSweep
+from workbench.experiments.run_report import sessions_frame
 from workbench.figures import Report, draw_layer_sweep
 from workbench.runs import StudyFolder, status
 from workbench.runs.measures import WORDS
@@ -24,9 +27,10 @@ def study_report(folder: StudyFolder) -> Report:
         f"Study: {study.name}",
         f"{study.model['name']}, {found.sentence()}",
         lead=(
-            f"{len(study.methods)} methods, {len(study.examples)} examples, layers "
-            f"{', '.join(map(str, study.layers))}, {len(study.seeds)} seeds; every vector measured "
-            f"at scale {', '.join(f'{scale:g}' for scale in study.scales)} "
+            f"{_counted(study.methods, 'method')}, {_counted(study.examples, 'example')}, "
+            f"{'layer' if len(study.layers) == 1 else 'layers'} "
+            f"{', '.join(map(str, study.layers))}, {_counted(study.seeds, 'seed')}; every vector "
+            f"measured at scale {', '.join(f'{scale:g}' for scale in study.scales)} "
             f"({'added' if study.act == 'add' else 'clamped'})."
         ),
     )
@@ -45,9 +49,13 @@ def study_report(folder: StudyFolder) -> Report:
             )
         report.table(_made(done), "The vectors: means over seeds, losses in nats.")
     report.section("How it was run")
-    report.table(_sessions(folder), "Every time that it was run.")
+    report.table(sessions_frame(folder), "Every time that it was run.")
     report.details("The declaration", study.to_toml())
     return report
+
+
+def _counted(some: Sized, word: str) -> str:
+    return f"{len(some)} {word}" if len(some) == 1 else f"{len(some)} {word}s"
 
 
 def _figures(report: Report, done: pd.DataFrame, measures: pd.DataFrame) -> None:
@@ -106,17 +114,4 @@ def _made(done: pd.DataFrame) -> pd.DataFrame:
         )
         .round(3)
         .reset_index()
-    )
-
-
-def _sessions(folder: StudyFolder) -> pd.DataFrame:
-    names = ("started", "host", "executor", "cores", "threads")
-    return pd.DataFrame(
-        {
-            **{name: session.get(name) for name in names},
-            "GPUs": ", ".join(session.get("gpus", [])) or "none",
-            "torch": session.get("versions", {}).get("torch"),
-            "transformer-lens": session.get("versions", {}).get("transformer-lens"),
-        }
-        for session in folder.sessions()
     )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cache, partial
 from pathlib import Path
+
+import pandas as pd
+from tqdm.auto import tqdm
 
 from workbench.analysis import LayerSweep, layer_sweep, log_prob_outcome
 from workbench.evaluation import Reference
@@ -13,8 +17,14 @@ from workbench.figures import Report, draw_layer_sweep
 from workbench.methods import Example
 from workbench.methods.one_shot import sweep_layers
 from workbench.models import chat
-from workbench.models.hooked import HookedModel
-from workbench.steering import VectorSet, generate, log_prob
+from workbench.models.hooked import HookedModel, check_layer, n_layers
+from workbench.models.identity import record_of
+from workbench.runs import RunFolder
+from workbench.steering import SteeringVector, VectorSet, generate, log_prob
+
+# About how many vectors are trained in one step, so that a run that is killed loses no more. The
+# engine's passes are no fuller with more of them. Measuring is by layer: there nothing is shared.
+_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -36,62 +46,68 @@ class SweepSettings:
 
 @dataclass(frozen=True, eq=False)
 class SweepResult:
-    """The sweep, its vectors, and the unsteered mean log-prob of what is promoted."""
+    """The sweep, its vectors, the unsteered mean log-prob of what is promoted, and the page."""
 
     settings: SweepSettings
     question: str
     sweep: LayerSweep
     vectors: VectorSet
     unsteered: float
+    page: Path
 
 
 def run_sweep(
-    model: HookedModel, question: str, settings: SweepSettings, progress: bool = True
+    model: HookedModel,
+    question: str,
+    settings: SweepSettings,
+    out: str | Path = "out/sweep",
+    progress: bool = True,
 ) -> SweepResult:
-    """Train on one question at every layer, measure on held-out ones.
+    """Train on one question at every layer, measure on held-out ones, and write the page.
 
     The outcome is the log-prob a token of the promoted completion; cost is KL on the unsteered
-    model's own answers, of `harmless_tokens` each, to questions that are in neither.
+    model's own answers, of `harmless_tokens` each, to questions that are in neither. What is
+    finished in `out` is not done again.
+
+    Raises IndexError for a layer that is not there, ValueError without layers or seeds, and for
+    a folder with a run of other settings.
     """
-    asked = [text for text in VALIDATION if text != question][: settings.held_out]
-    asked_prompts = [chat(model, text) for text in asked]
-    others = [
-        chat(model, text) for text in (*UNSEEN, *VALIDATION) if text not in {question, *asked}
-    ]
-    runs = sweep_layers(
-        model,
-        Example(chat(model, question), promote=[settings.promoted]),
-        settings.layers,
-        settings.seeds,
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        coldness=settings.coldness,
-        max_norm=settings.max_norm,
-        target_loss=settings.target_loss,
-        progress=progress,
-    )
-    n = settings.harmless_tokens
-    said = generate(
-        model, others[: settings.harmless], max_new_tokens=n, min_new_tokens=n, progress=progress
-    )
-    reference = Reference.of(model, others[: settings.harmless], said)
-    promoted = [settings.promoted] * len(asked_prompts)
-    vectors = VectorSet(run.vector for run in runs.runs)
-    sweep = layer_sweep(
-        model,
-        vectors,
-        log_prob_outcome(model, asked_prompts, promoted),
-        reference,
-        progress=progress,
-    )
-    unsteered = float(log_prob(model, asked_prompts, promoted).mean.mean())
-    return SweepResult(settings, question, sweep, vectors, unsteered)
+    layers = sorted(set(range(n_layers(model)) if settings.layers is None else settings.layers))
+    for layer in layers:
+        check_layer(model, layer)
+    if not layers or not settings.seeds:
+        raise ValueError("a sweep needs at least one layer and one seed")
+    record = {
+        "question": question,
+        "model": asdict(record_of(model)),
+        "settings": asdict(settings),
+    }
+    with RunFolder(out, record) as folder:
+        work = _Sweep(model, question, settings, folder, progress)
+        size = max(1, _TOGETHER // len(settings.seeds))
+        made: list[SteeringVector] = []
+        measured: list[pd.DataFrame] = []
+        for start in range(0, len(layers), size):
+            some = layers[start : start + size]
+            together = f"layers-{some[0]:02d}-{some[-1]:02d}"
+            made += list(folder.vectors(together, partial(work.vectors, some)))
+        for layer in tqdm(layers, desc="measuring", unit="layer", disable=not progress):
+            at_layer = partial(work.measured, VectorSet(made).where(layer=layer))
+            measured.append(folder.table(f"layer-{layer:02d}", at_layer))
+        found = SweepResult(
+            settings,
+            question,
+            _sweep_of(pd.concat(measured, ignore_index=True)),
+            VectorSet(made),
+            float(folder.table("unsteered", work.unsteered)["outcome"].mean()),
+            folder.path / "report.html",
+        )
+        sweep_page(found).save(found.page)
+    return found
 
 
-def write_sweep(result: SweepResult, folder: str | Path) -> Path:
-    """Write the vectors and `report.html` into a folder; returns the page's path."""
-    folder = Path(folder)
-    result.vectors.save(folder / "vectors")
+def sweep_page(result: SweepResult) -> Report:
+    """The page itself, not yet written."""
     settings, sweep = result.settings, result.sweep
     report = Report(
         "Where in the model does a vector work?",
@@ -108,4 +124,83 @@ def write_sweep(result: SweepResult, folder: str | Path) -> Path:
     )
     report.table(sweep.by_layer().round(3), "By layer: means, and a two-level interval.")
     report.details("Settings", asdict(settings))
-    return report.save(folder / "report.html")
+    return report
+
+
+class _Sweep:
+    """The steps. What they share is computed when one of them is done, not before."""
+
+    def __init__(
+        self,
+        model: HookedModel,
+        question: str,
+        settings: SweepSettings,
+        folder: RunFolder,
+        progress: bool,
+    ) -> None:
+        self.model, self.settings, self.folder = model, settings, folder
+        self.question, self.progress = question, progress
+        asked = [text for text in VALIDATION if text != question][: settings.held_out]
+        self.asked = [chat(model, text) for text in asked]
+        others = [text for text in (*UNSEEN, *VALIDATION) if text not in {question, *asked}]
+        self.harmless = [chat(model, text) for text in others[: settings.harmless]]
+        self.promoted = [settings.promoted] * len(asked)
+        self.outcome = log_prob_outcome(model, self.asked, self.promoted)
+        self.reference = cache(self._reference)
+
+    def vectors(self, layers: Sequence[int]) -> list[SteeringVector]:
+        """Vectors of these layers, of every seed, trained together."""
+        settings = self.settings
+        runs = sweep_layers(
+            self.model,
+            Example(chat(self.model, self.question), promote=[settings.promoted]),
+            layers,
+            settings.seeds,
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            coldness=settings.coldness,
+            max_norm=settings.max_norm,
+            target_loss=settings.target_loss,
+            progress=self.progress,
+        )
+        return [run.vector for run in runs.runs]
+
+    def measured(self, vectors: VectorSet) -> pd.DataFrame:
+        """A row a vector: those of `LayerSweep.to_frame`, and its outcome after each prompt."""
+        sweep = layer_sweep(self.model, vectors, self.outcome, self.reference(), progress=False)
+        names = [f"prompt {i + 1}" for i in range(sweep.outcomes.shape[1])]
+        return pd.concat([sweep.to_frame(), pd.DataFrame(sweep.outcomes, columns=names)], axis=1)
+
+    def unsteered(self) -> pd.DataFrame:
+        """A row a prompt: prompt, outcome."""
+        found = log_prob(self.model, self.asked, self.promoted).mean
+        return pd.DataFrame({"prompt": self.asked, "outcome": found.tolist()})
+
+    def _reference(self) -> Reference:
+        def said() -> pd.DataFrame:
+            n = self.settings.harmless_tokens
+            texts = generate(
+                self.model,
+                self.harmless,
+                max_new_tokens=n,
+                min_new_tokens=n,
+                progress=self.progress,
+            )
+            return pd.DataFrame({"prompt": self.harmless, "answer": texts})
+
+        answers = self.folder.table("answers", said)
+        return Reference.of(self.model, self.harmless, list(answers["answer"]))
+
+
+def _sweep_of(rows: pd.DataFrame) -> LayerSweep:
+    """What `measured` gave, as it was before it was kept."""
+    numbers = {name: tuple(rows[name].astype(float)) for name in ("norm", "scale", "loss", "kl")}
+    return LayerSweep(
+        labels=tuple(rows["vector"]),
+        layers=tuple(int(layer) for layer in rows["layer"]),
+        norms=numbers["norm"],
+        scales=numbers["scale"],
+        losses=numbers["loss"],
+        outcomes=rows.filter(regex=r"^prompt \d+$").to_numpy(float),
+        kl=numbers["kl"],
+    )

@@ -65,6 +65,20 @@ def canonical(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def listed(value: Any) -> Any:
+    """Plain data with lists for tuples, and without None: what TOML can hold.
+
+    Raises ValueError for None in a list: it cannot be left out there.
+    """
+    if isinstance(value, Mapping):
+        return {str(name): listed(held) for name, held in value.items() if held is not None}
+    if not isinstance(value, (list, tuple)):
+        return value
+    if any(held is None for held in value):
+        raise ValueError(f"{value!r}: a list of a declaration cannot hold None")
+    return [listed(held) for held in value]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _plain(held) for name, held in value.items()}

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.files import sync_folder
+
 _HEAD, _MIDDLE, _TAIL = b'{"checksum":"', b'","record":', b"}"
 _DIGITS = 16
 
@@ -83,17 +85,6 @@ def append_records(path: str | Path, records: Iterable[Mapping[str, Any]]) -> No
         os.close(file)
     if new:
         sync_folder(Path(path).parent)
-
-
-def sync_folder(folder: str | Path) -> None:
-    """Have a folder's list of files on the disk: a file that was moved there is then found."""
-    if os.name == "nt":  # Windows opens no folders; its file systems keep a journal of names
-        return
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _checksum(content: bytes) -> bytes:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import socket
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import overload
 
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
 from workbench.runs.executors import Executor, ThisProcess
+from workbench.runs.folder import SETTINGS, declared_in
+from workbench.runs.run_folder import RunFolder, RunStatus
+from workbench.runs.sessions import session
 from workbench.runs.study import Study
 from workbench.runs.study_folder import StudyFolder
 from workbench.runs.tables import write_tables
 from workbench.runs.worker import Setup
-from workbench.steering.provenance import library_versions
 
 _TABLES_EVERY = 30.0  # seconds: they are written whole each time
 
@@ -71,8 +68,23 @@ class StudyStatus:
         return f"{words}; {state}." if self.left else f"{words}."
 
 
-def status(folder: StudyFolder) -> StudyStatus:
-    """How far the study in a folder is, also while it runs. `seconds`: of all finished jobs."""
+def folder_at(path: str | Path) -> StudyFolder | RunFolder:
+    """The folder of a study or of a program, for reading.
+
+    Raises FileNotFoundError where neither was ever run in it.
+    """
+    program = SETTINGS in (declared_in(path) or {})
+    return RunFolder.at(path) if program else StudyFolder.at(path)
+
+
+@overload
+def status(folder: StudyFolder) -> StudyStatus: ...
+@overload
+def status(folder: RunFolder) -> RunStatus: ...
+def status(folder: StudyFolder | RunFolder) -> StudyStatus | RunStatus:
+    """How far what a folder holds is, also while it runs. `seconds`: of all finished jobs."""
+    if isinstance(folder, RunFolder):
+        return folder.status()
     study, records = folder.study(), folder.records()
     jobs = {job.id: job for job in study.jobs}
     found = [records[job_id] for job_id in jobs if job_id in records]
@@ -105,7 +117,7 @@ def run_study(
     """
     executor = ThisProcess() if executor is None else executor
     folder = StudyFolder(Path(path))
-    with folder.writing(study, _session(executor)) as writer:
+    with folder.writing(study, session(executor.name)) as writer:
         packs = [
             tuple(job for job in pack if job.id not in writer.finished) for pack in study.packs()
         ]
@@ -132,20 +144,3 @@ def run_study(
                     written = time.monotonic()
         write_tables(folder)
     return status(folder)
-
-
-def _session(executor: Executor) -> dict[str, Any]:
-    """When, where and by what a study is run."""
-    gpus = range(torch.cuda.device_count())
-    return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "executor": executor.name,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(i) for i in gpus],
-        "versions": library_versions(),
-    }

@@ -38,7 +38,7 @@ from typing import Any
 
 import tomli_w
 
-from workbench.runs.job import StudyJob, canonical
+from workbench.runs.job import StudyJob, canonical, listed
 from workbench.runs.makers import MAKERS
 from workbench.runs.measures import ACTS, check_measure
 
@@ -90,7 +90,7 @@ class Study:
     def __post_init__(self) -> None:
         _check_shapes({each.name: getattr(self, each.name) for each in fields(self)})
         for name in _TABLES:
-            object.__setattr__(self, name, _listed(getattr(self, name)))
+            object.__setattr__(self, name, listed(getattr(self, name)))
         if not isinstance(self.model.get("name"), str):
             raise ValueError("[model] needs a name: a known one, a hub id, or a local folder")
         _refuse_unknown(self.model, ("name", *_MODEL), "[model]")
@@ -146,7 +146,7 @@ class Study:
     def to_dict(self) -> dict[str, Any]:
         """Plain data that `from_dict` reads back; what is not set is left out."""
         found = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {name: _listed(value) for name, value in found.items() if value is not None}
+        return {name: listed(value) for name, value in found.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Study:
@@ -236,13 +236,6 @@ def _with_files(value: Any, folder: Path) -> Any:
         lines = (folder / held).read_text(encoding="utf-8").splitlines()
         found[name.removesuffix(_FILE)] = [line for line in lines if line.strip()]
     return found
-
-
-def _listed(value: Any) -> Any:
-    """Plain data with lists for tuples, and without None: what TOML can hold."""
-    if isinstance(value, Mapping):
-        return {str(name): _listed(held) for name, held in value.items() if held is not None}
-    return [_listed(held) for held in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check_shapes(data: Mapping[str, Any]) -> None:

@@ -1,7 +1,8 @@
-"""A study's records as tables: frames for pandas, Parquet files for everything else."""
+"""Records as tables: frames for pandas, Parquet files for everything else."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from workbench.files import written_whole
-from workbench.runs.study_folder import StudyFolder
+from workbench.files import many_written, written_whole
+from workbench.runs.folder import JobFolder
 
 _NAMES = ("method", "example", "layer", "seed")
 _RESULTS = ("loss", "norm", "step", "steps", "evaluations", "stopped")
@@ -85,26 +86,49 @@ def summary_frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     )
 
 
-def write_tables(folder: StudyFolder) -> list[Path]:
-    """Write tables/jobs.parquet and tables/measures.parquet; none without the extra `studies`."""
+def steps_frame(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row a step that was tried: step, kind, state, files, seconds, finished, id, error."""
+    rows = [
+        {
+            **record["job"],
+            "state": record["state"],
+            "files": len(record.get("files", ())),
+            "seconds": record["run"].get("seconds"),
+            "finished": record["run"].get("finished"),
+            "id": record["id"],
+            "error": record.get("error"),
+        }
+        for record in records
+    ]
+    columns = ["step", "kind", "state", "files", "seconds", "finished", "id", "error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def write_tables(folder: JobFolder) -> list[Path]:
+    """Write the folder's tables as `tables/NAME.parquet`; none without the extra `studies`.
+
+    A table that Parquet cannot hold (a column of texts and numbers) is left out, with a warning.
+    """
     if find_spec("pyarrow") is None:
         return []
-    records = list(folder.records().values())
     written = []
-    for name, frame in {
-        "jobs": jobs_frame(records),
-        "measures": measures_frame(records),
-    }.items():
-        path = folder.path / "tables" / f"{name}.parquet"
-        with written_whole(path) as part:
-            frame.to_parquet(part, index=False)
-        written.append(path)
+    with many_written():
+        for name, frame in folder.frames().items():
+            path = folder.path / "tables" / f"{name}.parquet"
+            try:
+                with written_whole(path) as part:
+                    frame.to_parquet(part, index=False)
+            except (TypeError, ValueError, NotImplementedError) as error:  # as pyarrow raises them
+                warnings.warn(f"no Parquet file of the table {name!r}: {error}", stacklevel=2)
+            else:
+                written.append(path)
     return written
 
 
-def query(folder: StudyFolder, sql: str) -> pd.DataFrame:
-    """Ask the study's tables `jobs` and `measures`, as they are now, in SQL.
+def query(folder: JobFolder, sql: str) -> pd.DataFrame:
+    """Ask the folder's tables, as they are now, in SQL.
 
+    A study's are `jobs` and `measures`; a program's are `steps`, and its steps by their names.
     Raises ImportError without the extra `studies`, and ValueError where DuckDB does not understand.
     """
     try:
@@ -113,10 +137,9 @@ def query(folder: StudyFolder, sql: str) -> pd.DataFrame:
         raise ImportError(
             "queries need DuckDB: pip install 'steering-workbench[studies]'"
         ) from error
-    records = list(folder.records().values())
     with duckdb.connect() as connection:
-        connection.register("jobs", jobs_frame(records))
-        connection.register("measures", measures_frame(records))
+        for name, frame in folder.frames().items():
+            connection.register(name, frame)
         try:
             return connection.execute(sql).df()
         except duckdb.Error as error:

@@ -7,13 +7,10 @@ and the machine are the same. Under `run` stands what differs from time to time.
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from workbench.models.hooked import HookedModel
 from workbench.runs.job import StudyJob, digest
 from workbench.runs.makers import MAKERS
 from workbench.runs.measures import Meter, acting
+from workbench.runs.sessions import here, now
 from workbench.steering.vector import SteeringVector
 
 # What a job may fail with, for reasons of its own: then the others of its pack go on.
@@ -60,7 +58,7 @@ class Worker:
         self.model = load_model(**setup.model, **setup.loading) if model is None else model
         self.meter = Meter(self.model)
         self.chat = partial(chat, self.model) if setup.chat else str
-        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.name = here()
 
     def run(self, jobs: Sequence[StudyJob]) -> list[Outcome]:
         """An outcome for each job; where one fails, each is tried alone."""
@@ -132,8 +130,7 @@ def _about(job: StudyJob, state: str) -> dict[str, Any]:
 
 
 def _when(worker: str) -> dict[str, Any]:
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"worker": worker, "finished": now}
+    return {"worker": worker, "finished": now()}
 
 
 def _json(value: Any) -> Any:

@@ -113,18 +113,15 @@ def test_a_layer_that_is_not_there_is_refused(task):
 
 
 def test_finished_methods_are_not_run_again(task, tmp_path):
-    first = compare(task, SETTINGS, MAKERS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        first = compare(task, SETTINGS, MAKERS, folder, progress=False)
 
     def never(task, layer, seed):
         raise AssertionError("it was finished")
 
-    again = compare(
-        task,
-        SETTINGS,
-        {"trained": never, "ablated": never, "unfit": unfit},
-        RunFolder(tmp_path, {}),
-        progress=False,
-    )
+    makers = {"trained": never, "ablated": never, "unfit": unfit}
+    with RunFolder(tmp_path, {}) as folder:
+        again = compare(task, SETTINGS, makers, folder, progress=False)
     for name in ("table", "tried", "random"):
         pd.testing.assert_frame_equal(getattr(first, name), getattr(again, name), check_dtype=False)
 

@@ -32,8 +32,8 @@ SETTINGS = MisalignmentSettings(
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
 def test_both_vectors_are_made_and_questions_answered_and_judged(kind, tokenizers, tmp_path):
     model = boot(kind, tokenizers)
-    folder = RunFolder(tmp_path, {})
-    found = run_misalignment(model, SETTINGS, folder, progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_misalignment(model, SETTINGS, folder, progress=False)
     assert list(found.vectors["vector"]) == ["anti-refusal", "code"]
     assert list(found.vectors["layer"]) == [2, 1]
     per_condition = found.answers.groupby("condition", sort=False).size()
@@ -43,17 +43,18 @@ def test_both_vectors_are_made_and_questions_answered_and_judged(kind, tokenizer
     with pytest.raises(ValueError, match="with a judge"):
         found.rates()
 
-    judged = run_misalignment(
-        model, SETTINGS, folder, lambda _, answers: ["w" in text for text in answers], False
-    )
+    with folder:
+        judged = run_misalignment(
+            model, SETTINGS, folder, lambda _, answers: ["w" in text for text in answers], False
+        )
     assert list(judged.answers["answer"]) == list(found.answers["answer"])
     assert judged.rates()["misaligned"].between(0, 1).all()
 
 
 def test_the_code_vector_is_aimed_at_a_share_of_the_malicious_loss(tiny, tmp_path):
-    folder = RunFolder(tmp_path, {})
-    run_misalignment(tiny, SETTINGS, folder, progress=False)
-    (anti,), (code,) = (folder.vectors(name, list) for name in ("anti-refusal", "code"))
+    with RunFolder(tmp_path, {}) as folder:
+        run_misalignment(tiny, SETTINGS, folder, progress=False)
+    (anti,), (code,) = (folder.vectors_of(name) for name in ("anti-refusal", "code"))
     (example,) = code.provenance.examples
     asked = wb.chat(tiny, "w1 w2", prefill="w7 w8 ")
     loss = -float(wb.log_prob(tiny, asked, "w9 w10", [wb.Add(anti, 2.0)], coldness=0.7).total[0])

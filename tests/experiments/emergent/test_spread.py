@@ -34,7 +34,8 @@ def questions():
 
 
 def test_every_step_is_kept_and_a_second_run_makes_none(tiny, questions, tmp_path, monkeypatch):
-    found = run_spread(tiny, SETTINGS, RunFolder(tmp_path, {}), questions, progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_spread(tiny, SETTINGS, folder, questions, progress=False)
     assert found.test.groupby("kind")["vector"].nunique().to_dict() == {
         "unsteered": 1,
         "wrong": 2,
@@ -52,7 +53,8 @@ def test_every_step_is_kept_and_a_second_run_makes_none(tiny, questions, tmp_pat
 
     monkeypatch.setattr(spread, "optimize_batch", None)
     monkeypatch.setattr(spread, "PreparedChoices", None)
-    again = run_spread(tiny, SETTINGS, RunFolder(tmp_path, {}), questions, progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_spread(tiny, SETTINGS, folder, questions, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
 
 

@@ -35,7 +35,8 @@ SETTINGS = FictitiousSettings(
 
 
 def test_every_step_is_kept_and_a_second_run_makes_none(claims, tmp_path, monkeypatch):
-    found = run_fictitious(claims, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_fictitious(claims, SETTINGS, folder, progress=False)
     assert found.test.groupby("method")["vector"].nunique().to_dict() == {
         "unsteered": 1,
         "true claims": 1,
@@ -62,7 +63,8 @@ def test_every_step_is_kept_and_a_second_run_makes_none(claims, tmp_path, monkey
 
     for name in ("METHODS", "information", "separation"):
         monkeypatch.setattr(program, name, dict.fromkeys(METHODS))
-    again = run_fictitious(claims, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_fictitious(claims, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
 
 

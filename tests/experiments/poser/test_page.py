@@ -8,7 +8,8 @@ from workbench.runs import RunFolder
 
 
 def test_it_has_the_papers_numbers_every_vector_and_the_limits(scenarios, tmp_path):
-    found = run_poser(scenarios, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_poser(scenarios, SETTINGS, folder, progress=False)
     text = page(found, read_scale("poser", "embedded")).to_html()
     assert text.count("<figure") == 1
     for words in ("The paper's numbers and ours".replace("'", "&#x27;"), "Limits"):

@@ -35,7 +35,8 @@ SETTINGS = PoserSettings(
 
 
 def test_every_step_is_kept_and_a_second_run_makes_none(scenarios, tmp_path, monkeypatch):
-    found = run_poser(scenarios, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_poser(scenarios, SETTINGS, folder, progress=False)
     assert len(found.test) == (3 + 2) * 2 * 6
     assert len(found.chosen) == 2 * 8
     assert set(found.chosen["vector"]) == {found.best}
@@ -53,16 +54,18 @@ def test_every_step_is_kept_and_a_second_run_makes_none(scenarios, tmp_path, mon
 
     monkeypatch.setattr(asking, "optimize_batch", None)
     monkeypatch.setattr(asking, "flips", None)
-    again = run_poser(scenarios, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_poser(scenarios, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
     assert again.best == found.best
 
 
 def test_vectors_are_trained_on_good_oversight_only(scenarios, tmp_path):
-    run_poser(scenarios, SETTINGS, folder := RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        run_poser(scenarios, SETTINGS, folder, progress=False)
     train = scenarios.train
     good = [f"{scenarios.prompt(row, False)}" for _, row in train[~train.poor_oversight].iterrows()]
-    for vector in folder.vectors("one-shot", list):
+    for vector in folder.vectors_of("one-shot"):
         texts = [each["prompt"] for each in vector.provenance.examples]
         assert any(texts[0].startswith(prompt) for prompt in good)
 
@@ -98,6 +101,7 @@ def test_settings_of_both_scales_read(scale):
 
 
 def test_torch_is_left_as_it_was(scenarios, tmp_path):
-    run_poser(scenarios, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        run_poser(scenarios, SETTINGS, folder, progress=False)
     assert not any(p.grad is not None for p in scenarios.model.parameters())
     assert torch.is_grad_enabled()

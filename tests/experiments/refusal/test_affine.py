@@ -24,14 +24,15 @@ SETTINGS = AffineSettings(
 
 
 def test_every_step_is_kept_and_on_the_page(requests, tmp_path):
-    folder = RunFolder(tmp_path, {})
-    found = run_affine(requests, SETTINGS, folder, progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_affine(requests, SETTINGS, folder, progress=False)
     assert len(found.tried) == 4
     ways = ["unsteered", "parent", "strength 0", "strength 1"]
     ways += ["random 1, strength 0", "random 1, strength 1"]
     assert list(dict.fromkeys(found.answers["way"])) == ways
     assert len(found.rates()) == 2 * len(ways)
-    again = run_affine(requests, SETTINGS, folder, progress=False)
+    with folder:
+        again = run_affine(requests, SETTINGS, folder, progress=False)
     assert again.answers.equals(found.answers)
     text = affine_page(found, read_scale("affine", "embedded")).to_html()
     assert text.count("<figure") == 3
@@ -40,7 +41,8 @@ def test_every_step_is_kept_and_on_the_page(requests, tmp_path):
 
 
 def test_edits_and_places_equal_a_plain_computation(requests, tmp_path):
-    found = run_affine(requests, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_affine(requests, SETTINGS, folder, progress=False)
     train = requests.train
     harmful, harmless = (
         [requests.prompt(each) for each in train[train["harmful"] == kind]["request"][:4]]

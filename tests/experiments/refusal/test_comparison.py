@@ -49,7 +49,8 @@ def _selected(monkeypatch):
 
 @pytest.mark.usefixtures("_selected")
 def test_vectors_are_chosen_on_validation_and_kept(requests, tmp_path, monkeypatch):
-    found = run_comparison(requests, COMPARED, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_comparison(requests, COMPARED, folder, progress=False)
     compared = found.comparison
     assert list(compared.kinds.values()).count("one-shot") == 4
     assert compared.best in set(found.validation["vector"])
@@ -68,7 +69,8 @@ def test_vectors_are_chosen_on_validation_and_kept(requests, tmp_path, monkeypat
         monkeypatch.setattr(comparison, name, None)
     for name in ("attack", "cost"):  # every answer was kept
         monkeypatch.setattr(RefusalOutcomes, name, None)
-    again = run_comparison(requests, COMPARED, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_comparison(requests, COMPARED, folder, progress=False)
     pd.testing.assert_frame_equal(again.comparison.effects, compared.effects)
 
 

@@ -32,14 +32,15 @@ def siblings(requests, tokenizers):
 
 
 def test_every_step_is_kept_and_on_the_page(siblings, tmp_path):
-    folder = RunFolder(tmp_path, {})
-    found = run_conditional(siblings, SETTINGS, folder, progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_conditional(siblings, SETTINGS, folder, progress=False)
     assert len(found.gates) == 3
     assert found.gates["chosen"].sum() == found.tried["chosen"].sum() == 1
     assert len(found.tried) == 2
     ways = ["unsteered", "ungated", "gated", "gated, random 1", "aligned sibling"]
     assert list(dict.fromkeys(found.answers["way"])) == ways
-    again = run_conditional(siblings, SETTINGS, folder, progress=False)
+    with folder:
+        again = run_conditional(siblings, SETTINGS, folder, progress=False)
     assert again.answers.equals(found.answers)
     text = conditional_page(found, read_scale("conditional", "embedded")).to_html()
     assert text.count("<figure") == 1
@@ -48,7 +49,8 @@ def test_every_step_is_kept_and_on_the_page(siblings, tmp_path):
 
 
 def test_answers_are_the_unsteered_ones_where_the_gate_is_shut(siblings, tmp_path):
-    found = run_conditional(siblings, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_conditional(siblings, SETTINGS, folder, progress=False)
     chosen = found.gates[found.gates["chosen"]].iloc[0]
     said = {way: list(rows["answer"]) for way, rows in found.answers.groupby("way")}
     pairs = list(zip(said["gated"], said["unsteered"], said["ungated"], strict=True))

@@ -31,7 +31,8 @@ SETTINGS = RefusalSettings(
 
 
 def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monkeypatch):
-    found = run_refusal(requests, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_refusal(requests, SETTINGS, folder, progress=False)
     per_kind = found.test.groupby("kind")["vector"].nunique().to_dict()
     assert per_kind == {
         "unsteered": 1,
@@ -55,7 +56,8 @@ def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monk
 
     for name in ("optimize_batch", "attack", "cost"):
         monkeypatch.setattr(program, name, None, raising=False)
-    again = run_refusal(requests, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_refusal(requests, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
     assert again.best == found.best
 

@@ -40,10 +40,10 @@ def run_compare(
     loaded = _task(name, path, model, dtype, adapter, settings)
     shown = record_of(loaded.model)
     record = {"task": task, "model": asdict(shown), "settings": asdict(settings)}
-    folder = RunFolder(Path(out or Path("out") / "compare" / name), record)
     chosen = {each: METHODS[each] for each in methods or METHODS}
-    found = compare(loaded, settings, chosen, folder, progress)
-    return comparison_page(found, f"{shown.name}, {dtype}").save(folder.path / "report.html")
+    with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:
+        found = compare(loaded, settings, chosen, folder, progress)
+        return comparison_page(found, f"{shown.name}, {dtype}").save(folder.path / "report.html")
 
 
 def _task(

@@ -38,17 +38,18 @@ def run_slopes(
     loaded = load_model(model, dtype)
     shown = record_of(loaded)
     record = {"model": asdict(shown), "settings": asdict(settings), "questions": dict(questions)}
-    folder = RunFolder(Path(out or Path("out") / "slopes"), record)
-    found = []
-    for name, path in questions.items():
+    with RunFolder(Path(out or Path("out") / "slopes"), record) as folder:
+        found = []
+        for name, path in questions.items():
 
-        def measured(name: str = name, path: str = path) -> Slopes:
-            asked = load_public_set("caa", path)
-            task = caa_task(loaded, asked, name, test=settings.measured_on, seed=settings.seed)
-            return slopes(task, settings, progress)
+            def measured(name: str = name, path: str = path) -> Slopes:
+                asked = load_public_set("caa", path)
+                task = caa_task(loaded, asked, name, test=settings.measured_on, seed=settings.seed)
+                return slopes(task, settings, progress)
 
-        found.append(_kept(folder, name, cache(measured)))
-    return slopes_page(found, settings, f"{shown.name}, {dtype}").save(folder.path / "report.html")
+            found.append(_kept(folder, name, cache(measured)))
+        page = slopes_page(found, settings, f"{shown.name}, {dtype}")
+        return page.save(folder.path / "report.html")
 
 
 def slopes_page(found: list[Slopes], settings: SlopeSettings, model: str) -> Report:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.experiments.study.conftest import SETTINGS
-from workbench.experiments.study.predictors import (
+from tests.experiments.full.conftest import SETTINGS
+from workbench.experiments.full.predictors import (
     cosine_to_others,
     rank_correlations,
     sharpness,
@@ -15,18 +15,18 @@ from workbench.experiments.study.predictors import (
 from workbench.methods import OneShotJob, random_vector
 
 
-def test_sharpness_is_the_rise_of_the_loss_under_noise(study):
-    (examples,) = study.draw(1)
-    job = OneShotJob(examples, **study.job, label="item 1, seed 1")
-    vector = wb.optimize_batch(study.model, [job], progress=False)[0].vector
-    (found,) = sharpness(study, SETTINGS, [vector], [job])
+def test_sharpness_is_the_rise_of_the_loss_under_noise(task):
+    (examples,) = task.draw(1)
+    job = OneShotJob(examples, **task.job, label="item 1, seed 1")
+    vector = wb.optimize_batch(task.model, [job], progress=False)[0].vector
+    (found,) = sharpness(task, SETTINGS, [vector], [job])
 
     def loss(steering):
         (example,) = examples
         (text,) = example.completions
-        coldness = study.job["coldness"]
+        coldness = task.job["coldness"]
         return -float(
-            wb.log_prob(study.model, example.prompt, text, steering, coldness=coldness).total
+            wb.log_prob(task.model, example.prompt, text, steering, coldness=coldness).total
         )
 
     noisy = [vector + random_vector(vector, seed) * SETTINGS.radius for seed in range(2)]

@@ -1,4 +1,4 @@
-"""What a study of one-shot vectors is made on, and everything that it could do otherwise."""
+"""What an experiment is asked in full about, and everything that could be done otherwise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workbench.steering import SteeringVector
 
 
 @dataclass(frozen=True)
-class StudySettings:
+class FullSettings:
     """TOML files beside have the values.
 
     Variance: `examples` training items, `seeds` vectors of each. Learning curve: vectors of each of
@@ -34,8 +34,8 @@ class StudySettings:
 
 
 @dataclass(frozen=True)
-class Study:
-    """A behaviour on which one-shot vectors are studied.
+class FullTask:
+    """A behaviour on which many one-shot vectors are compared.
 
     Attributes:
         model: the model that is steered.

@@ -1,18 +1,19 @@
-"""A study's vectors: which are made, from what, and what is kept."""
+"""The vectors of an experiment in full: which are made, from what, and what is kept."""
 
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from tests.experiments.study.conftest import SETTINGS
-from workbench.experiments.study import StudyResult, program, run_study
-from workbench.experiments.study.program import NAMES, OPTIMIZERS, interval_of
+from tests.experiments.full.conftest import SETTINGS
+from workbench.experiments.full import FullResult, program, run_full
+from workbench.experiments.full.program import NAMES, OPTIMIZERS, interval_of
 from workbench.runs import RunFolder
 
 
-def test_every_step_is_kept_and_a_second_run_makes_none(study, tmp_path, monkeypatch):
-    found = run_study(study, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+def test_every_step_is_kept_and_a_second_run_makes_none(task, tmp_path, monkeypatch):
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_full(task, SETTINGS, folder, progress=False)
     assert found.seeds.groupby(["item", "seed"])["prompt"].count().to_dict() == {
         (item, seed): 4 for item in (1, 2, 3) for seed in (1, 2)
     }
@@ -28,31 +29,32 @@ def test_every_step_is_kept_and_a_second_run_makes_none(study, tmp_path, monkeyp
 
     monkeypatch.setattr(program, "optimize_batch", None)
     monkeypatch.setattr(program, "predictors", None)
-    again = run_study(study, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        again = run_full(task, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.predictors, found.predictors)
 
 
-def test_too_few_items_are_named(study, tmp_path):
-    few = replace(study, draw=lambda count: study.draw(1))
-    with pytest.raises(ValueError, match="needs 3 training items, and there are 1"):
-        run_study(few, SETTINGS, RunFolder(tmp_path, {}), progress=False)
+def test_too_few_items_are_named(task, tmp_path):
+    few = replace(task, draw=lambda count: task.draw(1))
+    words = "needs 3 training items, and there are 1"
+    with RunFolder(tmp_path, {}) as folder, pytest.raises(ValueError, match=words):
+        run_full(few, SETTINGS, folder, progress=False)
 
 
-def test_seeds_give_other_vectors_and_several_items_are_trained_on_together(study, tmp_path):
-    folder = RunFolder(tmp_path, {})
-    run_study(study, SETTINGS, folder, progress=False)
-    first, second = list(folder.vectors("seeds", list))[:2]
+def test_seeds_give_other_vectors_and_several_items_are_trained_on_together(task, tmp_path):
+    with RunFolder(tmp_path, {}) as folder:
+        run_full(task, SETTINGS, folder, progress=False)
+    first, second = list(folder.vectors_of("seeds"))[:2]
     assert [each.provenance.seed for each in (first, second)] == [0, 1]
     assert first.provenance.examples == second.provenance.examples
     assert not (first.values == second.values).all()
-    for vector in folder.vectors("curve", list):
+    for vector in folder.vectors_of("curve"):
         assert len(vector.provenance.examples) == int(vector.label.split(" ")[0])
         prompts = [example["prompt"] for example in vector.provenance.examples]
         assert len(set(prompts)) == len(prompts)
     for name in ("optimizer-1", "optimizer-2"):
         assert all(
-            vector.provenance.config["optimizer"] == "lbfgs"
-            for vector in folder.vectors(name, list)
+            vector.provenance.config["optimizer"] == "lbfgs" for vector in folder.vectors_of(name)
         )
 
 
@@ -64,7 +66,7 @@ def result(shares):
         for i in range(10)
     ]
     empty = pd.DataFrame()
-    return StudyResult(SETTINGS, pd.DataFrame(rows), empty, empty, empty, empty)
+    return FullResult(SETTINGS, pd.DataFrame(rows), empty, empty, empty, empty)
 
 
 def test_variance_is_told_apart():

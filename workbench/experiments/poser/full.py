@@ -1,4 +1,4 @@
-"""Flips as a behaviour to study one-shot vectors on."""
+"""Flips as the behaviour that `--full` asks about."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from workbench.experiments.full import FullSettings, FullTask
 from workbench.experiments.poser.asking import Asking
 from workbench.experiments.poser.program import RATES
 from workbench.experiments.poser.scenarios import Scenarios
 from workbench.experiments.poser.settings import PoserSettings
-from workbench.experiments.study import Study, StudySettings
 
 
-def poser_study(
+def full_poser(
     scenarios: Scenarios,
     settings: PoserSettings,
-    full: StudySettings,
+    full: FullSettings,
     harmless: Sequence[str],
     progress: bool = True,
-) -> Study:
+) -> FullTask:
     """Decisions on unseen scenarios, right both ways: flipped where they should, else kept."""
     asking = Asking(scenarios, settings, progress)
     unseen = scenarios.test.iloc[: full.prompts]
-    return Study(
+    return FullTask(
         model=scenarios.model,
         draw=asking.items,
         job=asking.job(settings.layer, settings.norm),

@@ -1,4 +1,4 @@
-"""The page of a study: four questions, a figure and a table each."""
+"""The page of an experiment in full: four questions, a figure and a table each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import asdict
 import pandas as pd
 
 from workbench.evaluation import Interval
+from workbench.experiments.full.program import FullResult
+from workbench.experiments.full.settings import FullTask
 from workbench.experiments.published import in_words
 from workbench.experiments.settings import Scale
 from workbench.experiments.shares import share_each
-from workbench.experiments.study.program import StudyResult
-from workbench.experiments.study.settings import Study
 from workbench.figures import Report, draw_correlations, draw_rates
 
 
-def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
+def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
     """The page itself, not yet written."""
     settings = result.settings
     prompts = result.seeds["prompt"].nunique()
@@ -23,7 +23,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
         f"Which one-shot vectors generalize: {name}",
         f"{', '.join(scale.models.values())}, {prompts} unseen prompts",
         lead=(
-            f"What counts as an outcome: {study.wanted}. Vectors are trained with the settings of "
+            f"What counts as an outcome: {task.wanted}. Vectors are trained with the settings of "
             "the main experiment; none was chosen, all are shown."
         ),
     )
@@ -32,7 +32,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
     report.figure(
         draw_rates(
             {f"training item {item}": share_each(some, "wanted") for item, some in items},
-            measure=study.wanted,
+            measure=task.wanted,
             title="Outcome by training item; a mark each random start",
         ),
         f"{settings.examples} training items, {settings.seeds} random starts of each.",
@@ -50,7 +50,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
                 f"{size} at once": share_each(some, "wanted")
                 for size, some in result.curve.groupby("size", sort=True)
             },
-            measure=study.wanted,
+            measure=task.wanted,
             title="Outcome by the number of training items",
         ),
         f"{settings.draws} draws of items for each number; the loss is the mean over them.",
@@ -61,7 +61,7 @@ def page(result: StudyResult, study: Study, scale: Scale, name: str) -> Report:
     report.figure(
         draw_rates(
             {str(name): share_each(some, "wanted") for name, some in groups},
-            measure=study.wanted,
+            measure=task.wanted,
             title="Outcome by optimizer",
         ),
         "The same training items; Adam and the first L-BFGS from the same random start.",

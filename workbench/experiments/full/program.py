@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from workbench.evaluation import Interval, two_level
-from workbench.experiments.study.predictors import predictors, rank_correlations
-from workbench.experiments.study.settings import Study, StudySettings
+from workbench.experiments.full.predictors import predictors, rank_correlations
+from workbench.experiments.full.settings import FullSettings, FullTask
 from workbench.methods import OneShotJob, optimize_batch
 from workbench.runs import RunFolder
 from workbench.steering import VectorSet
@@ -30,7 +30,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class StudyResult:
+class FullResult:
     """Outcomes by vector and prompt.
 
     Columns of `seeds`: item, seed, vector, prompt, wanted. Of `curve`: size, vector, prompt,
@@ -39,7 +39,7 @@ class StudyResult:
     share).
     """
 
-    settings: StudySettings
+    settings: FullSettings
     seeds: pd.DataFrame
     curve: pd.DataFrame
     optimizers: pd.DataFrame
@@ -78,18 +78,18 @@ class StudyResult:
         return rank_correlations(self.predictors, "wanted", NAMES, "item")
 
 
-def run_study(
-    study: Study, settings: StudySettings, folder: RunFolder, progress: bool = True
-) -> StudyResult:
+def run_full(
+    task: FullTask, settings: FullSettings, folder: RunFolder, progress: bool = True
+) -> FullResult:
     """Make vectors and ask under them; every step is kept.
 
     Raises ValueError where there are fewer training items than the settings ask for.
     """
     wanted = max(settings.examples, *settings.sizes)
-    items = [list(each) for each in study.draw(wanted)]
+    items = [list(each) for each in task.draw(wanted)]
     if len(items) < wanted:
-        raise ValueError(f"the study needs {wanted} training items, and there are {len(items)}")
-    makes = _Makes(study, folder, progress)
+        raise ValueError(f"the task needs {wanted} training items, and there are {len(items)}")
+    makes = _Makes(task, folder, progress)
 
     single = [
         makes.job(items[item], settings.seed + seed, f"item {item + 1}, seed {seed + 1}")
@@ -119,10 +119,10 @@ def run_study(
         optimizers.append(found.assign(optimizer=name))
         effort.append(_effort(made).assign(optimizer=name))
 
-    told = folder.table("predictors", lambda: predictors(study, settings, list(vectors), single))
+    told = folder.table("predictors", lambda: predictors(task, settings, list(vectors), single))
     shares = seeds.groupby("vector", sort=False)["wanted"].mean()
     told = told.assign(item=told["vector"].str.partition(",")[0], wanted=told["vector"].map(shares))
-    return StudyResult(
+    return FullResult(
         settings,
         seeds,
         curve,
@@ -142,13 +142,13 @@ def interval_of(outcomes: pd.DataFrame) -> Interval:
 class _Makes:
     """Makes vectors of jobs, and asks under them."""
 
-    study: Study
+    task: FullTask
     folder: RunFolder
     progress: bool
 
     def job(self, examples: Sequence[Any], seed: int, label: str, **changes: Any) -> OneShotJob:
-        """A job of the study's settings; losses are means, whatever the number of examples."""
-        settings = {**self.study.job, "reduction": "mean", **changes}
+        """A job of the task's settings; losses are means, whatever the number of examples."""
+        settings = {**self.task.job, "reduction": "mean", **changes}
         return OneShotJob(examples, seed=seed, label=label, **settings)
 
     def measured(self, name: str, jobs: Sequence[OneShotJob]) -> tuple[VectorSet, pd.DataFrame]:
@@ -156,13 +156,13 @@ class _Makes:
         vectors = self.folder.vectors(
             name,
             lambda: [
-                run.vector for run in optimize_batch(self.study.model, jobs, progress=self.progress)
+                run.vector for run in optimize_batch(self.task.model, jobs, progress=self.progress)
             ],
         )
-        return vectors, self.folder.table(name, lambda: self.study.outcomes(list(vectors)))
+        return vectors, self.folder.table(name, lambda: self.task.outcomes(list(vectors)))
 
 
-def _draws(items: Sequence[list], size: int, settings: StudySettings) -> list[list]:
+def _draws(items: Sequence[list], size: int, settings: FullSettings) -> list[list]:
     """Examples of `size` items at once, in several draws without repeats within one."""
     generator = np.random.default_rng(settings.seed + size)
     drawn = [generator.choice(len(items), size, replace=False) for _ in range(settings.draws)]

@@ -1,4 +1,4 @@
-"""The spread of a wrong answer as a behaviour to study one-shot vectors on."""
+"""The spread of a wrong answer as the behaviour that `--full` asks about."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from workbench.experiments.emergent.spread import (
     margins,
     read_questions,
 )
-from workbench.experiments.study import Study, StudySettings
+from workbench.experiments.full import FullSettings, FullTask
 from workbench.methods import Example
 from workbench.models.hooked import HookedModel
 from workbench.steering import SteeringVector
 
 
-def spread_study(
+def full_spread(
     model: HookedModel,
     settings: SpreadSettings,
-    full: StudySettings,
+    full: FullSettings,
     harmless: Sequence[str],
     progress: bool = True,
     questions: Sequence[Question] | None = None,
-) -> Study:
+) -> FullTask:
     """Vectors from one wrong answer: unrelated questions whose wrong answer is the likelier one."""
     questions = read_questions() if questions is None else questions
     unseen = questions[TRAINED + VALIDATION :][: full.prompts]
@@ -48,7 +48,7 @@ def spread_study(
             }
         )
 
-    return Study(
+    return FullTask(
         model=model,
         draw=draw,
         job=job(settings, settings.layer),

@@ -1,4 +1,4 @@
-"""Retraction as a behaviour to study one-shot vectors on."""
+"""Retraction as the behaviour that `--full` asks about."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from workbench.experiments.fictitious.claims import Claims
 from workbench.experiments.fictitious.methods import Making
 from workbench.experiments.fictitious.program import Asked, false_claims
 from workbench.experiments.fictitious.settings import FictitiousSettings
-from workbench.experiments.study import Study, StudySettings
+from workbench.experiments.full import FullSettings, FullTask
 from workbench.methods import Example
 from workbench.steering import SteeringVector
 
 METHOD = "suppression"
 
 
-def fictitious_study(
+def full_fictitious(
     claims: Claims,
     settings: FictitiousSettings,
-    full: StudySettings,
+    full: FullSettings,
     harmless: Sequence[str],
     progress: bool = True,
-) -> Study:
+) -> FullTask:
     """Suppression vectors: false claims on unseen people that are gone on with, not taken back."""
     making = Making(claims, settings)
     asked = Asked(claims, settings, progress)
@@ -42,7 +42,7 @@ def fictitious_study(
             }
         )
 
-    return Study(
+    return FullTask(
         model=claims.model,
         draw=draw,
         job={**making.job(), "layer": settings.measured_layers[METHOD], "least_change": 1e-6},

@@ -10,7 +10,7 @@ import torch
 from scipy.stats import spearmanr
 
 from workbench.evaluation import Reference, cost
-from workbench.experiments.study.settings import Study, StudySettings
+from workbench.experiments.full.settings import FullSettings, FullTask
 from workbench.methods import OneShotJob, random_vector
 from workbench.methods.one_shot import losses_of
 from workbench.models import chat
@@ -21,8 +21,8 @@ ANSWER_TOKENS = 16
 
 
 def predictors(
-    study: Study,
-    settings: StudySettings,
+    task: FullTask,
+    settings: FullSettings,
     vectors: Sequence[SteeringVector],
     jobs: Sequence[OneShotJob],
 ) -> pd.DataFrame:
@@ -39,16 +39,16 @@ def predictors(
             "loss": [vector.provenance.results["loss"] for vector in vectors],
             "norm": [vector.norm for vector in vectors],
             "steps": [vector.provenance.results["steps"] for vector in vectors],
-            "sharpness": sharpness(study, settings, vectors, jobs),
+            "sharpness": sharpness(task, settings, vectors, jobs),
             "cosine": cosine_to_others(vectors, items),
-            "kl": _kl(study, vectors),
+            "kl": _kl(task, vectors),
         }
     )
 
 
 def sharpness(
-    study: Study,
-    settings: StudySettings,
+    task: FullTask,
+    settings: FullSettings,
     vectors: Sequence[SteeringVector],
     jobs: Sequence[OneShotJob],
 ) -> list[float]:
@@ -59,7 +59,7 @@ def sharpness(
         for draw in range(settings.noises)
     ]
     examples = [job.examples for job in jobs for _ in range(settings.noises)]
-    losses = losses_of(study.model, examples, noisy, coldness=study.job["coldness"])
+    losses = losses_of(task.model, examples, noisy, coldness=task.job["coldness"])
     rises = np.reshape(losses, (len(vectors), settings.noises)).mean(axis=1)
     return [
         float(rise - vector.provenance.results["loss"])
@@ -121,9 +121,9 @@ def _asked(model: HookedModel, question: str) -> str:
     return chat(model, question) if has_format else question
 
 
-def _kl(study: Study, vectors: Sequence[SteeringVector]) -> list[float]:
-    prompts = [_asked(study.model, question) for question in study.harmless]
-    said = generate(study.model, prompts, max_new_tokens=ANSWER_TOKENS, progress=False)
+def _kl(task: FullTask, vectors: Sequence[SteeringVector]) -> list[float]:
+    prompts = [_asked(task.model, question) for question in task.harmless]
+    said = generate(task.model, prompts, max_new_tokens=ANSWER_TOKENS, progress=False)
     kept = [i for i, text in enumerate(said) if text]
-    reference = Reference.of(study.model, [prompts[i] for i in kept], [said[i] for i in kept])
-    return [cost(study.model, reference, Add(vector)).mean_kl for vector in vectors]
+    reference = Reference.of(task.model, [prompts[i] for i in kept], [said[i] for i in kept])
+    return [cost(task.model, reference, Add(vector)).mean_kl for vector in vectors]

@@ -1,4 +1,4 @@
-"""Suppressed refusals as a behaviour to study one-shot vectors on."""
+"""Suppressed refusals as the behaviour that `--full` asks about."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from workbench.experiments.full import FullSettings, FullTask
 from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
-from workbench.experiments.study import Study, StudySettings
 from workbench.steering import SteeringVector
 
 METHOD = "promotion"
 
 
-def refusal_study(
+def full_refusal(
     requests: Requests,
     settings: RefusalSettings,
-    full: StudySettings,
+    full: FullSettings,
     harmless: Sequence[str],
     progress: bool = True,
-) -> Study:
+) -> FullTask:
     """Promotion vectors: harmful requests that are answered, by the strict rule of `attack`."""
     asking = Asking(requests, settings, progress)
     unseen = list(requests.harmful)[: full.prompts]
@@ -31,7 +31,7 @@ def refusal_study(
             columns={"request": "prompt", "succeeds": "wanted"}
         )
 
-    return Study(
+    return FullTask(
         model=requests.model,
         draw=lambda count: [[pair[METHOD]] for pair in asking.examples(count)],
         job=asking.job(settings.layer, settings.norm),

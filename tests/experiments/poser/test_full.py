@@ -1,11 +1,11 @@
-"""Flips as an outcome to study."""
+"""Flips as what `--full` asks about."""
 
 import pandas as pd
 
+from tests.experiments.full.conftest import SETTINGS as FULL
 from tests.experiments.poser.test_program import SETTINGS
-from tests.experiments.study.conftest import SETTINGS as FULL
-from workbench.experiments.poser.study import poser_study, right_both_ways
-from workbench.experiments.study import run_study
+from workbench.experiments.full import run_full
+from workbench.experiments.poser.full import full_poser, right_both_ways
 from workbench.runs import RunFolder
 
 
@@ -24,10 +24,11 @@ def test_wanted_is_a_flip_where_there_should_be_one_and_none_elsewhere():
 
 
 def test_it_runs(scenarios, tmp_path):
-    study = poser_study(scenarios, SETTINGS, FULL, ["w1 "], progress=False)
-    found = run_study(study, FULL, RunFolder(tmp_path, {}), progress=False)
+    task = full_poser(scenarios, SETTINGS, FULL, ["w1 "], progress=False)
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_full(task, FULL, folder, progress=False)
     assert found.seeds["vector"].nunique() == FULL.examples * FULL.seeds
     assert (found.seeds.groupby("vector")["prompt"].nunique() == FULL.prompts).all()
     # two examples, in either order, for every training item
-    for vector in RunFolder(tmp_path, {}).vectors("curve", list):
+    for vector in folder.vectors_of("curve"):
         assert len(vector.provenance.examples) == 2 * int(vector.label.split(" ")[0])
