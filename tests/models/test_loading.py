@@ -6,9 +6,10 @@ import pytest
 import torch
 
 import workbench as wb
-from tests.conftest import tiny_hf
+from tests.conftest import TL3, tiny_hf
 from workbench.models import from_hf, load_model, record_of
 from workbench.models.identity import LoadFacts, facts_of
+from workbench.models.plain import plain_of
 
 pytestmark = pytest.mark.tl3  # which has bridges too
 
@@ -92,6 +93,36 @@ def test_other_bad_requests(folder):
         load_model(str(folder))
     with pytest.raises(ValueError, match="no revision to choose"):
         load_model("smollm2-135m-instruct", revision="main")
+
+
+@pytest.mark.skipif(TL3, reason="TransformerLens 3 does not spread models")
+def test_a_model_is_spread_as_asked(folder):
+    """On a machine without GPUs by name, all on the CPU; of more GPUs it is told that none is."""
+    places = ["model.embed_tokens", "model.rotary_emb", "model.norm", "lm_head"]
+    spread = {**dict.fromkeys(places, "cpu"), **{f"model.layers.{i}": "cpu" for i in range(4)}}
+    model, plain = load_model(str(folder), device_map=spread), load_model(str(folder))
+    assert torch.equal(model(TOKENS), plain(TOKENS))
+    handed = tiny_hf("llama")
+    handed.hf_device_map = spread  # as transformers leaves it where there are several devices
+    model = from_hf(handed, plain.tokenizer, name="my-tiny-model", device="cpu")
+    assert plain_of(model) is None  # accelerate's hooks are on the wrapped one
+    assert torch.equal(model(TOKENS), plain(TOKENS))
+    example = wb.Example("w1 w2 w3", promote=[" w10 w11"])
+    runs = [wb.optimize(each, [example], 2, steps=3, progress=False) for each in (model, plain)]
+    torch.testing.assert_close(runs[0].vector.values, runs[1].vector.values, atol=1e-4, rtol=1e-4)
+    texts = [
+        wb.generate(each, ["w1 w2"], wb.Add(run.vector, 2.0), max_new_tokens=4, progress=False)
+        for each, run in zip((model, plain), runs, strict=True)
+    ]
+    assert texts[0] == texts[1]
+    assert load_model(str(folder), n_devices=1).cfg.device is not None
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        load_model(str(folder), device="cpu", device_map="auto")
+    with pytest.raises(ValueError, match="smollm2-135m-instruct is small"):
+        load_model("smollm2-135m-instruct", device_map="auto")
+    if torch.cuda.device_count() < 2:
+        with pytest.raises(ValueError, match="n_devices=2"):
+            load_model(str(folder), n_devices=2)
 
 
 @pytest.mark.embedded

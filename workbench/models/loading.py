@@ -33,21 +33,40 @@ def load_model(
 
     Weights stay as they are (raw basis) unless `compatibility_mode` asks TransformerLens to fold
     norms and centre weights: vectors of the two bases do not mix. `device="auto"` takes CUDA
-    where there is one. `boot_options` (`device_map`, `n_devices`, ...) go to TransformerLens.
+    where there is one. A model larger than one GPU: `n_devices=2` spreads its blocks over two,
+    `device_map` ("auto", or names of modules with their devices) and `max_memory` say how, as in
+    TransformerLens, to which other `boot_options` go.
 
     Raises ValueError for a name that is nothing, with the nearest known ones; ModelFetchError
     where a packaged model cannot be fetched. Never runs code that comes with a model.
     """
-    hf_model, tokenizer, shown, revision = read_model(name, dtype, revision)
+    placed = _placement(boot_options, device)
+    hf_model, tokenizer, shown, revision = read_model(name, dtype, revision, **placed)
     return from_hf(
         hf_model,
         tokenizer,
         name=shown,
         revision=revision,
-        device=device,
+        device=None if placed else device,
         compatibility_mode=compatibility_mode,
         **boot_options,
     )
+
+
+def _placement(boot_options: dict[str, Any], device: str | torch.device) -> dict[str, Any]:
+    """What says where weights go, taken out of the options: it is needed when they are read.
+
+    Raises ValueError for more devices than there are, and for a `device` besides.
+    """
+    names = ("n_devices", "device_map", "max_memory")
+    asked = {name: boot_options.pop(name, None) for name in names}
+    if not any(asked.values()):
+        return {}
+    from transformer_lens.utilities.multi_gpu import resolve_device_map  # not in version 3
+
+    alone = None if device == "auto" else device
+    device_map, memory = resolve_device_map(**asked, device=alone)
+    return {} if device_map is None else {"device_map": device_map, "max_memory": memory}
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
@@ -59,19 +78,27 @@ def bfloat16_is_fast(device: torch.device) -> bool:
 
 
 def read_model(
-    name: str, dtype: str | torch.dtype = "float32", revision: str | None = None
+    name: str,
+    dtype: str | torch.dtype = "float32",
+    revision: str | None = None,
+    **placed: Any,
 ) -> tuple[PreTrainedModel, Tokenizer, str, str | None]:
     """Model and tokenizer as `load_model` reads them, not wrapped, with the name and the revision.
 
     What is to be done to the weights themselves (merge an adapter, train one) is done here,
-    before `from_hf`. Raises as `load_model` does.
+    before `from_hf`. `placed` says on which devices, as transformers takes it. Raises as
+    `load_model` does.
     """
     dtype = _dtype(dtype)
     if name in KNOWN:
         if revision is not None:
             raise ValueError(f"{name} is one fixed file: it has no revision to choose")
+        if placed:
+            raise ValueError(
+                f"{name} is small: it is loaded on one device, not spread over several"
+            )
         return *load_packaged(KNOWN[name], dtype), name, KNOWN[name].gguf_sha256[:12]
-    hf_model, tokenizer = _from_pretrained(name, dtype, revision)
+    hf_model, tokenizer = _from_pretrained(name, dtype, revision, **placed)
     shown = Path(name).resolve().name if Path(name).is_dir() else name
     return hf_model, tokenizer, shown, revision or getattr(hf_model.config, "_commit_hash", None)
 
@@ -89,16 +116,17 @@ def from_hf(
     """Wrap a Hugging Face model in hand, in place: weights are shared, not copied.
 
     After wrapping, `hf_model` cannot be saved any more and runs slower: save it first. It stays
-    on its device unless one is given.
+    on its device unless one is given, and on its devices where it was spread over several.
     """
     if hf_model.config.architectures is None:  # a model built from a config has none
         hf_model.config.architectures = [type(hf_model).__name__]
     name = name or hf_model.config._name_or_path or type(hf_model).__name__
     facts = facts_before(hf_model, tokenizer, name, revision)
-    target = hf_model.device if device is None else as_device(device)
     hf_model.eval()
-    dispatched = boot_options.get("device_map") is not None
+    dispatched = bool(getattr(hf_model, "hf_device_map", None))
+    target = None
     if not dispatched:
+        target = hf_model.device if device is None else as_device(device)
         hf_model = hf_model.to(target)
     plain = None if dispatched or compatibility_mode else sharing_copy(hf_model)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,18 +156,18 @@ def facts_before(
     return LoadFacts(
         name=name,
         revision=revision,
-        adds_bos=_adds_bos(tokenizer),
+        adds_bos=adds_bos(tokenizer),
         stop_ids=_stop_ids(hf_model, tokenizer),
     )
 
 
 def _from_pretrained(
-    name: str, dtype: torch.dtype, revision: str | None
+    name: str, dtype: torch.dtype, revision: str | None, **placed: Any
 ) -> tuple[PreTrainedModel, Tokenizer]:
     """Model and tokenizer of a hub id or folder, or a ValueError that says what was tried."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-        hf_model = read_causal_lm(name, dtype, revision=revision)
+        hf_model = read_causal_lm(name, dtype, revision=revision, **placed)
     except (OSError, ValueError) as error:
         if Path(name).is_dir():
             where = f"the folder {name!r} does not hold a model that transformers can read"
@@ -173,7 +201,7 @@ def as_device(device: str | torch.device) -> torch.device:
     return torch.device(device)
 
 
-def _adds_bos(tokenizer: Tokenizer) -> bool:
+def adds_bos(tokenizer: Tokenizer) -> bool:
     """Whether the tokenizer itself puts a BOS before a text."""
     bos = tokenizer.bos_token_id
     return bos is not None and tokenizer("a")["input_ids"][:1] == [bos]
