@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from workbench.models.hooked import HookedModel, device_of
 from workbench.models.identity import facts_of
@@ -49,10 +50,14 @@ def prompt_ids(model: HookedModel, prompt: str) -> list[int]:
     A prompt that already starts with the BOS gets no second one. Raises ValueError where no
     token is left.
     """
-    tokenizer = model.tokenizer
+    return ids_of(model.tokenizer, prompt, facts_of(model).adds_bos)
+
+
+def ids_of(tokenizer: Tokenizer, prompt: str, adds_bos: bool) -> list[int]:
+    """The same by a tokenizer alone, and whether it adds a BOS. Raises as `prompt_ids` does."""
     ids = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
     bos = tokenizer.bos_token_id
-    if facts_of(model).adds_bos and bos is not None and ids[:1] != [bos]:
+    if adds_bos and bos is not None and ids[:1] != [bos]:
         ids = [bos, *ids]
     if not ids:
         raise ValueError("the prompt is empty: this tokenizer makes no token of it")

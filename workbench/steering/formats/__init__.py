@@ -9,7 +9,8 @@
 | `pt` | a tensor, (d_model) or (n_layers, d_model) | PyTorch, EasySteer, most scripts |
 | `layers.pt` | a dict of layer and tensor | steering-vectors |
 
-Nothing in a file is ever executed: `.pt` files are read with `weights_only=True`.
+Nothing in a file is ever executed: `.pt` files are read with `weights_only=True`. What a running
+vLLM engine takes is no file: vllm.py.
 """
 
 from __future__ import annotations
