@@ -38,7 +38,7 @@ def test_what_is_asked_in_full_has_a_folder_of_its_own(tiny, tmp_path, monkeypat
 
 
 def test_what_is_not_there_is_named(tiny, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match=r"no experiment 'x'; known: emergent-misalignment, fict"):
+    with pytest.raises(ValueError, match=r"no experiment 'x'; known: affine, conditional, emerg"):
         run_experiment("x")
     with pytest.raises(ValueError, match="no scale 'huge': choose embedded or paper"):
         run_experiment("poser", "huge")
