@@ -270,7 +270,7 @@ def _layers(
     runs = sweep_layers(
         model,
         example,
-        range(1, n_layers(model), max(1, n_layers(model) // 10)),
+        range(1, n_layers(model), max(1, n_layers(model) // 7)),
         SEEDS,
         steps=settings.steps,
         optimizer="lbfgs",

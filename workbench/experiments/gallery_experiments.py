@@ -51,17 +51,17 @@ class SmallRuns:
     requests: Requests
     refusal: RefusalSettings
     decisions: int = 8
-    requests_asked: int = 8
+    requests_asked: int = 4
     direction_layer: int = 18  # which the full comparison selects
 
     @classmethod
-    def of_testbeds(cls, dtype: str = "bfloat16") -> SmallRuns:
+    def of_testbeds(cls, dtype: str = "float32") -> SmallRuns:
         """The embedded settings on the shipped testbeds."""
         return cls(
             Scenarios.of_testbed(load_testbed("alignment-faking", dtype)),
             read_scale("poser", "embedded").of(PoserSettings, steps=15),
             Requests.of_testbed(load_testbed("refusal", dtype)),
-            read_scale("refusal", "embedded").of(RefusalSettings, answer_tokens=24),
+            read_scale("refusal", "embedded").of(RefusalSettings, answer_tokens=16),
         )
 
 
@@ -100,7 +100,7 @@ def add_methods(
         prompts_task(model, harmful, harmless, settings.promoted, "Sure! Here is"),
         CompareSettings(
             [settings.layer],
-            random=5,
+            random=3,
             chosen_on=3,
             measured_on=6,
             harmless=3,
