@@ -189,8 +189,9 @@ wb.log_prob(model, "The capital of France is", " Paris").total
 #
 # ## bfloat16
 #
-# Half the memory, and on processors with instructions for it, and on GPUs, several times the
-# speed. Vectors and losses stay in float32. What changes is the second or third digit: expect
+# Half the memory, and on GPUs and some processors several times the speed. Without instructions
+# for it a processor is slower in bfloat16 than in float32, and with them it may be too: measure
+# yours. Vectors and losses stay in float32. What changes is the second or third digit: expect
 # log-probs that differ by hundredths of a nat a token.
 
 # %%
@@ -205,8 +206,8 @@ for each in (model, half):
 # %% [markdown]
 # Six of the seven tokens differ by 0.02 nats or less; the first, the least certain, by 0.09
 # (-1.88 and -1.79). So compare steered with unsteered, and one vector with another, in one number
-# format. This processor has the instructions ("fast here"); the speed itself was not measured
-# here.
+# format. "Fast here" says only that the processor has the instructions: this one multiplied large
+# matrices at 80 GFLOP/s in bfloat16 and at 145 in float32, on one core.
 #
 # ## GPUs and larger models
 #
