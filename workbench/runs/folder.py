@@ -20,6 +20,7 @@ import os
 import shutil
 import sys
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,7 @@ SETTINGS = "settings"  # the table that a program's declaration has, and a study
 Record = dict[str, Any]
 
 
-class JobFolder:
+class JobFolder(ABC):
     """What both kinds of folder share; made for reading, also while a process writes to it."""
 
     def __init__(self, path: str | Path) -> None:
@@ -77,13 +78,13 @@ class JobFolder:
             raise ValueError(f"{len(found)} jobs of {self.path} have an id that begins {begins!r}")
         return found[0]
 
+    @abstractmethod
     def files_of(self, record: Mapping[str, Any]) -> Mapping[str, str]:
         """The files of a finished job: by path within the folder, their SHA-256."""
-        raise NotImplementedError
 
+    @abstractmethod
     def frames(self) -> dict[str, pd.DataFrame]:
         """What was found, as tables by name."""
-        raise NotImplementedError
 
     def sessions(self) -> list[dict[str, Any]]:
         """Every time that it was run, as environment.json has it."""

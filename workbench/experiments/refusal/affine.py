@@ -50,13 +50,7 @@ def run_affine(
 ) -> AffineResult:
     """Make edits, choose their layers, measure on `requests.harmful`; every step is kept."""
     train = prompts_of(requests, requests.train, settings.train_requests)
-    asked = Asked(
-        requests,
-        list(requests.harmful)[: settings.test_requests],
-        texts_of(requests.test, settings.test_requests)[1],
-        settings.answer_tokens,
-        progress,
-    )
+    asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
 
     @cache
     def edit(layer: int) -> ConceptEdit:

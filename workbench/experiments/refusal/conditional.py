@@ -61,13 +61,7 @@ def run_conditional(
     """Learn and choose the gate, choose what it guards, measure; every step is kept."""
     target, aligned = requests.parent, requests.model
     train = prompts_of(requests, requests.train, settings.train_requests)
-    asked = Asked(
-        requests,
-        list(requests.harmful)[: settings.test_requests],
-        texts_of(requests.test, settings.test_requests)[1],
-        settings.answer_tokens,
-        progress,
-    )
+    asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
 
     @cache
     def learnt(kind: GateKind) -> list[Gate]:

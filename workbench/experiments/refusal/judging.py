@@ -34,6 +34,12 @@ class Asked:
     tokens: int
     progress: bool = False
 
+    @classmethod
+    def on_test(cls, requests: Requests, count: int, tokens: int, progress: bool) -> Asked:
+        """The first `count` of each kind of those that are measured."""
+        harmless = texts_of(requests.test, count)[1]
+        return cls(requests, list(requests.harmful)[:count], harmless, tokens, progress)
+
     @property
     def prompts(self) -> list[str]:
         """As models read them, the harmful ones first."""
