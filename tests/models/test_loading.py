@@ -7,7 +7,7 @@ import torch
 
 import workbench as wb
 from tests.conftest import TL3, tiny_hf
-from workbench.models import from_hf, load_model, record_of
+from workbench.models import from_hf, load_model, loading, record_of
 from workbench.models.identity import LoadFacts, facts_of
 from workbench.models.plain import plain_of
 
@@ -23,6 +23,18 @@ def test_a_local_folder_loads_and_equals_the_plain_model(folder):
         torch.testing.assert_close(
             model(TOKENS), tiny_hf("llama")(TOKENS).logits, atol=1e-5, rtol=0
         )
+
+
+@pytest.mark.parametrize("faster", [torch.float32, torch.bfloat16])
+def test_whether_bfloat16_is_fast_is_measured_on_a_cpu(monkeypatch, faster):
+    asked = []
+    monkeypatch.setattr(loading, "_seconds", lambda dtype: asked.append(dtype) or dtype != faster)
+    is_fast = loading.bfloat16_is_fast.__wrapped__  # no earlier answer
+    assert is_fast(torch.device("cpu")) == (faster == torch.bfloat16)
+    assert set(asked) == {torch.float32, torch.bfloat16}
+    asked.clear()
+    assert is_fast(torch.device("cuda"))
+    assert not asked  # there it is known
 
 
 def test_dtype_and_weight_processing_are_recorded(folder):

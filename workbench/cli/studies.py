@@ -158,7 +158,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     model: ModelOption = DEFAULT_MODEL,
-    dtype: DtypeOption = "bfloat16",
+    dtype: DtypeOption = "float32",
 ) -> None:
     """Compare ways of making steering vectors on one task, at one budget."""
     from workbench.experiments.compare import CompareSettings
@@ -189,7 +189,7 @@ def slopes(
     seed: Annotated[int, typer.Option(help="Of draws and splits.")] = 0,
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
     model: ModelOption = DEFAULT_MODEL,
-    dtype: DtypeOption = "bfloat16",
+    dtype: DtypeOption = "float32",
 ) -> None:
     """Measure how CAA moves answers with its scale, by letter and by the answer's text."""
     from workbench.experiments.compare import SlopeSettings

@@ -24,7 +24,7 @@ def run_compare(
     *,
     out: str | Path | None = None,
     model: str = "smollm2-135m-instruct",
-    dtype: str = "bfloat16",
+    dtype: str = "float32",
     adapter: str | Path | None = None,
     progress: bool = True,
 ) -> Path:

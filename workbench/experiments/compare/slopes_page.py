@@ -24,7 +24,7 @@ def run_slopes(
     *,
     out: str | Path | None = None,
     model: str = "smollm2-135m-instruct",
-    dtype: str = "bfloat16",
+    dtype: str = "float32",
     progress: bool = True,
 ) -> Path:
     """Measure CAA on files of A/B questions by name; gives the page.
