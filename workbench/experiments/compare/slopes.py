@@ -24,6 +24,7 @@ from workbench.experiments.shares import shares
 from workbench.methods import caa, random_vectors
 from workbench.methods.caa import AFTER_PROMPT
 from workbench.steering import Add, SteeringVector
+from workbench.steering.interventions import Steering
 from workbench.steering.prepared import Prepared
 
 CAA = "CAA"
@@ -124,12 +125,21 @@ def slopes(task: Task, settings: SlopeSettings, progress: bool = True) -> Slopes
     def prepared(part: str, layer: int) -> Prepared:
         return Prepared.of(task.model, *asked_of(getattr(task, part)), layer)
 
+    @cache
+    def unsteered(part: str, layer: int, per_token: bool) -> list[float]:
+        return read(part, layer, (), per_token)
+
+    def read(part: str, layer: int, steering: Steering, per_token: bool) -> list[float]:
+        found = prepared(part, layer).score(steering).log_probs
+        return margins_of(found.mean if per_token else found.total)
+
     def scored(
         part: str, vector: SteeringVector, scale: int | float, per_token: bool
     ) -> list[float]:
-        steering = Add(vector, scale, AFTER_PROMPT)
-        found = prepared(part, vector.layers[0]).score(steering).log_probs
-        return margins_of(found.mean if per_token else found.total)
+        (layer,) = vector.layers
+        if not scale:  # the same for every vector
+            return unsteered(part, layer, per_token)
+        return read(part, layer, Add(vector, scale, AFTER_PROMPT), per_token)
 
     made = caa(task.model, task.letters[: settings.pairs], layers=settings.layers)
     norms = relative_norms(task.model, list(made), task.harmless["validation"]).stream
