@@ -63,3 +63,12 @@ def test_what_cannot_be_reached_is_said(tiny, vector, reference):
         calibrate(tiny, still, 1, reference, largest=4)
     with pytest.raises(ValueError, match="3 prompts for 0 completions"):
         Reference.of(tiny, PROMPTS, [])
+
+
+@pytest.mark.embedded
+def test_a_completion_that_merges_with_its_prompt_has_its_own_tokens(embedded):
+    """An answer may begin with the line break in which its prompt ends."""
+    prompt = wb.chat(embedded, "Hello!")
+    reference = Reference.of(embedded, [prompt], ["\nGood morning."])
+    ids = embedded.tokenizer("\nGood morning.", add_special_tokens=False)["input_ids"]
+    assert cost(embedded, reference, ()).n_tokens == (len(ids),)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 import workbench as wb
 from workbench.evaluation.surprisal import surprisal
@@ -60,3 +61,21 @@ def test_white_space_that_merges_with_the_prompt_is_left_out(embedded):
     assert merged.per_token == pytest.approx(plain.per_token)
     opened = surprisal(embedded, [prompt], ["\n\nGood morning."], ["\n\nGood"])
     assert opened.n_tokens == surprisal(embedded, [prompt], ["Good morning."], ["Good"]).n_tokens
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("text", ['"The" actor.', ".", ", it is said."])
+def test_what_merges_with_the_prompt_is_scored_by_its_own_tokens(embedded, text):
+    """A prompt that ends in a full stop, and an answer that begins with a sign."""
+    prompt = wb.chat(embedded, "Who is Ann?", prefill="Ann is best known as an actor.")
+    found = surprisal(embedded, [prompt], [text])
+    head, tail = (
+        embedded.tokenizer(each, add_special_tokens=False)["input_ids"] for each in (prompt, text)
+    )
+    with torch.no_grad():
+        logits = embedded(torch.tensor([head + tail]))[0, len(head) - 1 : -1]
+    nats = torch.nn.functional.cross_entropy(logits, torch.tensor(tail))
+    assert found.per_token[0] == pytest.approx(float(nats), rel=1e-4)
+    assert found.n_tokens == (len(tail),)
+    opened = surprisal(embedded, [prompt], [text], [text[:1]])
+    assert opened.n_tokens == (len(tail) - 1,)

@@ -41,14 +41,17 @@ class Reference:
     def of(
         cls, model: HookedModel, prompts: Sequence[str], completions: Sequence[str]
     ) -> Reference:
-        """Predict each completion after its prompt. Raises ValueError for texts that don't pair."""
+        """Predict each completion after its prompt; where the two would merge, by its own tokens.
+
+        Raises ValueError for texts that don't pair up.
+        """
         if len(prompts) != len(completions) or not prompts:
             raise ValueError(f"{len(prompts)} prompts for {len(completions)} completions")
         batches = []
         with undisturbed(model):
             for start in range(0, len(prompts), BATCH):
                 some = slice(start, start + BATCH)
-                rows = CompletionRows.of(model, prompts[some], completions[some])
+                rows = CompletionRows.of(model, prompts[some], completions[some], generated=True)
                 batches.append((rows, _log_softmax(rows.read_logits(model))))
         return cls(tuple(completions), tuple(batches))
 

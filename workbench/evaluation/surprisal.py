@@ -55,8 +55,9 @@ def surprisal(
 
     With `openings`, only what follows each text's opening is averaged, given the opening: an
     answer that was made to begin in some way is judged by how it goes on. An empty text, or one
-    that ends with its opening, has no tokens and counts as not scored. White space at a text's
-    beginning is left out where it would merge with the end of its prompt.
+    that ends with its opening, has no tokens and counts as not scored. Where a text would merge
+    with the end of its prompt, white space at its beginning is left out, and what still merges is
+    scored by the text's own tokens: they were generated after the prompt's.
     """
     if not len(prompts) == len(texts) == len(openings or texts):
         raise ValueError("surprisal needs one prompt (and one opening) for each text")
@@ -67,7 +68,11 @@ def surprisal(
     values, counts = [float("nan")] * len(texts), [0] * len(texts)
     if scorable:
         scored = log_prob(
-            model, [prompts[i] for i in scorable], [said[i] for i in scorable], progress=progress
+            model,
+            [prompts[i] for i in scorable],
+            [said[i] for i in scorable],
+            progress=progress,
+            generated=True,
         )
         for k, i in enumerate(scorable):
             skipped = 0
@@ -92,5 +97,5 @@ def _apart(model: HookedModel, prompt: str, text: str) -> str:
 
 def _skipped(model: HookedModel, prompt: str, text: str, opening: str) -> int:
     """How many tokens of a text begin within its opening."""
-    starts = [len(prompt), *completion_ends(model, prompt, text)[:-1]]
+    starts = [len(prompt), *completion_ends(model, prompt, text, generated=True)[:-1]]
     return int(np.searchsorted(starts, len(prompt) + len(opening.rstrip())))

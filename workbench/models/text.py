@@ -64,32 +64,44 @@ def ids_of(tokenizer: Tokenizer, prompt: str, adds_bos: bool) -> list[int]:
     return ids
 
 
-def completion_ids(model: HookedModel, prompt: str, completion: str) -> tuple[list[int], list[int]]:
+def completion_ids(
+    model: HookedModel, prompt: str, completion: str, generated: bool = False
+) -> tuple[list[int], list[int]]:
     """The tokens of a prompt and of its completion.
 
-    A completion's tokens are those of `prompt + completion` after the prompt's own. Raises
-    ValueError where the two merge at their boundary, and where the completion has no token.
+    A completion's tokens are those of `prompt + completion` after the prompt's own. Where the two
+    would merge at their boundary, one that was `generated` has its own tokens: it was made after
+    the prompt's. Raises ValueError for another one that merges, and where it has no token.
     """
     head = prompt_ids(model, prompt)
     both = prompt_ids(model, prompt + completion)
+    tail = both[len(head) :]
     if both[: len(head)] != head:
-        raise ValueError(_merged_message(model, prompt, completion, head, both))
-    if len(both) == len(head):
+        if not generated:
+            raise ValueError(_merged_message(model, prompt, completion, head, both))
+        tail = list(model.tokenizer(completion, add_special_tokens=False)["input_ids"])
+    if not tail:
         raise ValueError(f"the completion {completion!r} has no tokens of its own")
-    return head, both[len(head) :]
+    return head, tail
 
 
-def completion_ends(model: HookedModel, prompt: str, completion: str) -> list[int]:
+def completion_ends(
+    model: HookedModel, prompt: str, completion: str, generated: bool = False
+) -> list[int]:
     """Where each token of a completion ends, in characters of `prompt + completion`.
 
     Raises as `completion_ids` does. Where a token begins is where the one before it ends: a
     tokenizer may count the space between them to neither.
     """
-    count = len(completion_ids(model, prompt, completion)[1])
+    head, tail = completion_ids(model, prompt, completion, generated)
+    together = prompt_ids(model, prompt + completion) == head + tail
     read = model.tokenizer(
-        prompt + completion, add_special_tokens=False, return_offsets_mapping=True
+        prompt + completion if together else completion,
+        add_special_tokens=False,
+        return_offsets_mapping=True,
     )
-    return [end for _, end in read["offset_mapping"]][-count:]
+    before = 0 if together else len(prompt)
+    return [before + end for _, end in read["offset_mapping"]][-len(tail) :]
 
 
 def _merged_message(

@@ -37,13 +37,20 @@ class CompletionRows:
 
     @classmethod
     def of(
-        cls, model: HookedModel, prompts: Sequence[str], completions: Sequence[str]
+        cls,
+        model: HookedModel,
+        prompts: Sequence[str],
+        completions: Sequence[str],
+        generated: bool = False,
     ) -> CompletionRows:
-        """Tokenize pairs. Raises ValueError for a merged boundary or a text over the context."""
+        """Tokenize pairs; `generated` as for `completion_ids`.
+
+        Raises ValueError for a merged boundary or a text over the context.
+        """
         return cls.of_ids(
             model,
             [
-                completion_ids(model, prompt, completion)
+                completion_ids(model, prompt, completion, generated)
                 for prompt, completion in zip(prompts, completions, strict=True)
             ],
         )
@@ -151,12 +158,16 @@ def log_prob(
     coldness: int | float = 1.0,
     batch_size: int = DEFAULT_BATCH,
     progress: bool = False,
+    generated: bool = False,
 ) -> LogProbs:
     """Log-probability of each completion after its prompt, in nats, under `steering`.
 
     One prompt goes with every completion; otherwise they go in pairs. Probabilities are
-    `softmax(coldness · logits)`. Raises ValueError for texts that do not pair up, that merge at
-    their boundary, or that are longer than the context.
+    `softmax(coldness · logits)`. A completion that was `generated` after its prompt is scored by
+    its own tokens where the two would merge.
+
+    Raises ValueError for texts that do not pair up, that merge at their boundary unless they were
+    `generated`, or that are longer than the context.
     """
     prompts, completions = _paired(prompts, completions)
     interventions = as_interventions(steering)
@@ -167,7 +178,10 @@ def log_prob(
         for start in tqdm(starts, desc="scoring", disable=not progress):
             which = range(start, min(start + batch_size, len(prompts)))
             rows = CompletionRows.of(
-                model, [prompts[i] for i in which], [completions[i] for i in which]
+                model,
+                [prompts[i] for i in which],
+                [completions[i] for i in which],
+                generated,
             )
             taken = [one.taking(which) for one in interventions]
             read = rows.read_logits(model, taken)
