@@ -40,6 +40,7 @@ def test_every_step_is_kept_and_a_second_run_makes_none(tiny, questions, tmp_pat
         "unsteered": 1,
         "wrong": 2,
         "right": 2,
+        "rescaled": 2,
         "random": 2,
     }
     asked = {each.text for each in questions[TRAINED + VALIDATION :]}
@@ -49,13 +50,37 @@ def test_every_step_is_kept_and_a_second_run_makes_none(tiny, questions, tmp_pat
     assert (found.test[found.test["kind"] == "unsteered"]["change"] == 0).all()
     interval = found.change("wrong")
     assert (interval.n_vectors, interval.n_prompts) == (2, 4)
-    assert set(found.wrong_share()["kind"]) == {"unsteered", "wrong", "right", "random"}
+    shares = found.wrong_share().set_index("kind")
+    assert list(shares["vectors"]) == [1, 2, 2, 2, 2]
+    assert ((shares["low"] <= shares["share"]) & (shares["share"] <= shares["high"])).all()
 
     monkeypatch.setattr(spread, "optimize_batch", None)
     monkeypatch.setattr(spread, "PreparedChoices", None)
     with RunFolder(tmp_path, {}) as folder:
         again = run_spread(tiny, SETTINGS, folder, questions, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
+
+
+def test_twins_of_equal_norm_are_compared_in_pairs(tiny, questions, tmp_path):
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_spread(tiny, SETTINGS, folder, questions, progress=False)
+    trained = found.trained.set_index("vector")
+    for number in (1, 2):
+        wrong, right, rescaled = (
+            trained.loc[f"{kind} {number}, layer 2"] for kind in ("wrong", "right", "rescaled")
+        )
+        assert rescaled["norm"] == pytest.approx(wrong["norm"], rel=1e-5)
+        assert rescaled["before"] == right["before"]
+        assert wrong["after"] < wrong["before"]
+    for vector in folder.vectors_of("one-shot"):
+        assert trained.loc[vector.label, "after"] == pytest.approx(
+            vector.provenance.results["loss"], abs=1e-4
+        )
+    assert list(found.norms()["kind"]) == ["wrong", "right", "rescaled"]
+    means = found.test.groupby("kind")["change"].mean()
+    pairs = found.difference("rescaled")
+    assert pairs.mean == pytest.approx(means["wrong"] - means["rescaled"])
+    assert (pairs.n_vectors, pairs.n_prompts) == (2, 4)
 
 
 def test_a_margin_is_the_right_answer_against_the_wrong_one(tiny):

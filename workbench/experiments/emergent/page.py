@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from workbench.evaluation import Interval
 from workbench.experiments.emergent.pipeline import MisalignmentResult
-from workbench.experiments.emergent.spread import SpreadResult
+from workbench.experiments.emergent.spread import RESCALED, SpreadResult
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
 from workbench.figures import Report
+
+KINDS = {
+    "wrong": "wrong answer",
+    "right": "right answer",
+    RESCALED: "right answer, at the wrong one's norm",
+    "random": "random",
+}
+TWINS = ("right", RESCALED)
 
 
 def spread_page(result: SpreadResult, scale: Scale) -> Report:
@@ -22,22 +31,37 @@ def spread_page(result: SpreadResult, scale: Scale) -> Report:
             f"From each of {settings.vectors} questions on capitals two vectors were trained: one "
             "until the model gives the wrong answer, one until it is sure of the right one. On "
             f"{n} questions of other subjects, the margin is the log-prob of the right answer "
-            "less that of the wrong one, in nats a token; what counts is how a vector changes it."
+            "less that of the wrong one, in nats a token; what counts is how a vector changes it. "
+            "A right answer is soon likely and its vector short; so each stands here a second "
+            "time, at the norm of its wrong twin."
         ),
     )
     report.section("Does it spread?")
-    changes = {}
-    for kind, words in (("wrong", "wrong answer"), ("right", "right answer"), ("random", "random")):
-        found = result.change(kind)
-        changes[words] = f"{found.mean:+.3f} (95% CI {found.low:+.3f} to {found.high:+.3f})"
+    changes = {words: _nats(result.change(kind)) for kind, words in KINDS.items()}
     report.table(
         beside({}, changes),
         "Mean change of the margin, nats a token, over "
         f"{settings.vectors} vectors and {n} questions (two-level bootstrap).",
     )
+    twins = {f"wrong less {KINDS[kind]}": _nats(result.difference(kind)) for kind in TWINS}
     report.table(
-        result.wrong_share().round(3),
-        "The share of questions whose wrong answer is the likelier one, over vectors.",
+        beside({}, twins),
+        "How much more a wrong vector changes the margin than its twin from the same question, "
+        "nats a token, in pairs. A wrong answer spreads only if this lies below 0 with its "
+        "interval, at equal norm.",
+    )
+    report.table(
+        result.wrong_share().replace({"kind": KINDS}).round(3),
+        "The share of questions whose wrong answer is the likelier one, with 95% intervals over "
+        "vectors and questions (unsteered: over questions, Wilson).",
+    )
+    report.section("What was trained")
+    report.table(
+        result.norms().replace({"kind": KINDS}).round(2),
+        "Norms (median, least, most), and the median loss of the vector's own answer in nats "
+        f"before and after; training stops at {settings.target_loss:g}. Untrained: it was there "
+        "at the start, and the vector is its random start, so that its twin's norm makes it a "
+        "random vector.",
     )
     report.section("By layer")
     by_layer = result.layers.groupby(["kind", "layer"], dropna=False, sort=False)["change"]
@@ -55,6 +79,10 @@ def spread_page(result: SpreadResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(settings))
     return report
+
+
+def _nats(found: Interval) -> str:
+    return f"{found.mean:+.3f} (95% CI {found.low:+.3f} to {found.high:+.3f})"
 
 
 def misalignment_page(result: MisalignmentResult, scale: Scale) -> Report:

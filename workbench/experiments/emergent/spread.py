@@ -3,7 +3,8 @@
 The embedded analog of emergent misalignment. A vector is trained on one question until the model
 gives its wrong answer. On questions of other subjects it is then measured by how much it lowers
 the log-prob of the right answer against the wrong one, beside a vector trained on the right answer
-of the same question, and random vectors of equal norm.
+of the same question, that vector at the norm of its wrong twin (a right answer is soon likely, and
+its vector short), and random vectors of the longest's norm.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from workbench.evaluation import Choices, Interval, PreparedChoices, choose, two_level
 from workbench.experiments.emergent.settings import SpreadSettings
+from workbench.experiments.shares import share
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
+from workbench.methods.one_shot import losses_of
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
@@ -25,6 +29,7 @@ from workbench.steering import Add, SteeringVector, VectorSet
 
 TRAINED, VALIDATION = 16, 8  # how many questions of the list are for these; the rest are asked
 KINDS = ("wrong", "right")
+RESCALED = "rescaled"  # a right vector at its wrong twin's norm
 
 
 @dataclass(frozen=True)
@@ -40,25 +45,65 @@ class Question:
 class SpreadResult:
     """Margins by vector and question: log P(right) - log P(wrong), in nats a token.
 
-    Columns of `layers` and `test`: vector, kind (wrong, right, random, unsteered), layer, question,
-    margin, change (of the margin, against the unsteered model).
+    Columns of `layers` and `test`: vector, kind (wrong, right, rescaled, random, unsteered), layer,
+    question, margin, change (of the margin, against the unsteered model). `trained`: vector, kind,
+    norm, steps (updates it has had), before and after (nats that its own answer loses at the start
+    and under the vector).
     """
 
     settings: SpreadSettings
     vectors: pd.DataFrame
     layers: pd.DataFrame
+    trained: pd.DataFrame
     test: pd.DataFrame
 
     def change(self, kind: str) -> Interval:
         """The mean change of the margin over vectors of a kind and questions, in nats a token."""
-        rows = self.test[self.test["kind"] == kind]
-        table = rows.pivot(index="vector", columns="question", values="change")
-        return two_level(table.to_numpy(float))
+        return two_level(self._of(kind, "change"))
+
+    def difference(self, kind: str) -> Interval:
+        """How much more wrong vectors change the margin than their twins of a kind, in pairs."""
+        return two_level(self._of("wrong", "change") - self._of(kind, "change"))
 
     def wrong_share(self) -> pd.DataFrame:
-        """One row a kind: the share of questions whose wrong answer is likelier, over vectors."""
-        flags = self.test.assign(wrong=self.test["margin"] < 0)
-        return flags.groupby("kind", sort=False)["wrong"].mean().reset_index()
+        """One row a kind: the share of questions whose wrong answer is the likelier one.
+
+        Columns: kind, vectors, share, low, high: over vectors and questions, of the unsteered model
+        over questions (Wilson).
+        """
+        rows = []
+        for kind in dict.fromkeys(self.test["kind"]):
+            wrong = self._of(kind, "margin") < 0
+            one = len(wrong) == 1
+            found = share(pd.DataFrame({"wrong": wrong[0]}), "wrong") if one else two_level(wrong)
+            ends = {"share": float(wrong.mean()), "low": found.low, "high": found.high}
+            rows.append({"kind": kind, "vectors": len(wrong), **ends})
+        return pd.DataFrame(rows)
+
+    def norms(self) -> pd.DataFrame:
+        """One row a kind: vectors, medians of norm and losses, and the range of the norms.
+
+        `untrained` of them were at their target before the first step.
+        """
+        return (
+            self.trained.assign(untrained=self.trained["steps"] == 0)
+            .groupby("kind", sort=False)
+            .agg(
+                vectors=("vector", "size"),
+                norm=("norm", "median"),
+                least=("norm", "min"),
+                most=("norm", "max"),
+                before=("before", "median"),
+                after=("after", "median"),
+                untrained=("untrained", "sum"),
+            )
+            .reset_index()
+        )
+
+    def _of(self, kind: str, column: str) -> np.ndarray:
+        """A column of a kind as a table [vector, question], both in the order of the rows."""
+        rows = self.test[self.test["kind"] == kind]
+        return rows[column].to_numpy(float).reshape(rows["vector"].nunique(), -1)
 
 
 def read_questions() -> list[Question]:
@@ -90,12 +135,26 @@ def run_spread(
         )
 
     tried = made("layers", settings.layers, 1)
-    layers = folder.table("layers", lambda: margins(model, tried, validation))
+    layers = folder.table("layers", lambda: margins(model, with_rescaled(tried), validation))
     vectors = made("one-shot", [settings.layer], settings.vectors)
+    every = with_rescaled(vectors)
+    trained = folder.table("trained", lambda: _trained(model, settings, train, every))
     longest = max(vectors, key=lambda vector: vector.norm)
     randoms = random_vectors(longest, settings.random, settings.seed)
-    tested = folder.table("test", lambda: margins(model, [*vectors, *randoms], test))
-    return SpreadResult(settings, VectorSet([*vectors, *randoms]).to_frame(), layers, tested)
+    tested = folder.table("test", lambda: margins(model, [*every, *randoms], test))
+    return SpreadResult(settings, VectorSet([*every, *randoms]).to_frame(), layers, trained, tested)
+
+
+def with_rescaled(vectors: VectorSet) -> list[SteeringVector]:
+    """The vectors, and each right one at the norm of its wrong twin."""
+    twins = zip(vectors[::2], vectors[1::2], strict=True)
+    return [
+        *vectors,
+        *(
+            right.normalized(wrong.norm).labelled(right.label.replace("right", RESCALED))
+            for wrong, right in twins
+        ),
+    ]
 
 
 def margins(
@@ -174,6 +233,36 @@ def _vectors(
         for kind in KINDS
     ]
     return [run.vector for run in optimize_batch(model, jobs, progress=progress)]
+
+
+def _trained(
+    model: HookedModel,
+    settings: SpreadSettings,
+    questions: Sequence[Question],
+    vectors: Sequence[SteeringVector],
+) -> pd.DataFrame:
+    """What became of each vector; see `SpreadResult`."""
+    kinds = [vector.label.split(" ")[0] for vector in vectors]
+    examples = [
+        example(model, questions[int(vector.label.split(",")[0].split(" ")[1]) - 1], _aim(kind))
+        for vector, kind in zip(vectors, kinds, strict=True)
+    ]
+    results = [vector.provenance.results for vector in vectors]
+    return pd.DataFrame(
+        {
+            "vector": [vector.label for vector in vectors],
+            "kind": kinds,
+            "norm": [vector.norm for vector in vectors],
+            "steps": [each["step"] for each in results],
+            "before": [each["losses"][0] for each in results],
+            "after": losses_of(model, examples, vectors, coldness=settings.coldness),
+        }
+    )
+
+
+def _aim(kind: str) -> str:
+    """The answer that vectors of a kind were trained to give."""
+    return "right" if kind == RESCALED else kind
 
 
 def _sentence(answer: str) -> str:
