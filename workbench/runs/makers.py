@@ -21,6 +21,7 @@ from workbench.methods.one_shot import (
     LeastNorm,
     Noise,
     OneShotJob,
+    finished,
     optimize_batch,
 )
 from workbench.models.hooked import HookedModel, d_model
@@ -82,10 +83,7 @@ def _one_shot(
     model: HookedModel, jobs: Sequence[StudyJob], chat: Format, budget: int | None
 ) -> list[SteeringVector]:
     asked = [one_shot_job(job, chat) for job in jobs]
-    runs = optimize_batch(model, asked, progress=False, token_budget=budget)
-    if len(runs) < len(jobs) or any(run.stopped == "interrupted" for run in runs):
-        raise KeyboardInterrupt  # half-finished vectors are not results
-    return [run.vector for run in runs]
+    return finished(optimize_batch(model, asked, progress=False, token_budget=budget), asked)
 
 
 def _gradient(

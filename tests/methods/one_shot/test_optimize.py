@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 import workbench as wb
 from tests.conftest import all_modules, all_parameters, boot, tiny_hf, wrap
 from tests.steering.test_hooks import adding, count_hooks, hf_block
+from workbench.methods.one_shot import finished
 from workbench.methods.one_shot.descent import Descent
 from workbench.models.text import completion_ids
 
@@ -363,3 +364,20 @@ def test_bad_input_says_what_was_wrong(tiny, make, kind, message):
     with pytest.raises(kind, match=message):
         make(tiny)
     assert count_hooks(tiny) == hooks
+
+
+def test_what_was_interrupted_is_not_finished(tiny):
+    jobs = [wb.OneShotJob([PROMOTED], 2, steps=2, label=str(i)) for i in range(2)]
+    runs = wb.optimize_batch(tiny, jobs, progress=False)
+    assert [vector.label for vector in finished(runs, jobs)] == ["0", "1"]
+    with pytest.raises(KeyboardInterrupt):
+        finished(runs[:1], jobs)
+
+    def interrupt(descent):
+        if len(descent.history) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        begun = wb.optimize_batch(tiny, jobs, progress=False, callback=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        finished(begun, jobs)

@@ -21,7 +21,7 @@ from workbench.evaluation import Choices, Interval, PreparedChoices, choose, two
 from workbench.experiments.emergent.settings import SpreadSettings
 from workbench.experiments.shares import share
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
-from workbench.methods.one_shot import losses_of
+from workbench.methods.one_shot import finished, losses_of
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
@@ -232,7 +232,7 @@ def _vectors(
         for number, question in enumerate(questions)
         for kind in KINDS
     ]
-    return [run.vector for run in optimize_batch(model, jobs, progress=progress)]
+    return finished(optimize_batch(model, jobs, progress=progress), jobs)
 
 
 def _trained(

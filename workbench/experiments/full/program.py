@@ -18,6 +18,7 @@ from workbench.evaluation import Interval, two_level
 from workbench.experiments.full.predictors import predictors, rank_correlations
 from workbench.experiments.full.settings import FullSettings, FullTask
 from workbench.methods import OneShotJob, optimize_batch
+from workbench.methods.one_shot import finished
 from workbench.runs import RunFolder
 from workbench.steering import VectorSet
 
@@ -155,9 +156,7 @@ class _Makes:
         """The jobs' vectors, and what is done under each."""
         vectors = self.folder.vectors(
             name,
-            lambda: [
-                run.vector for run in optimize_batch(self.task.model, jobs, progress=self.progress)
-            ],
+            lambda: finished(optimize_batch(self.task.model, jobs, progress=self.progress), jobs),
         )
         return vectors, self.folder.table(name, lambda: self.task.outcomes(list(vectors)))
 

@@ -13,6 +13,7 @@ from workbench.evaluation import flips
 from workbench.experiments.poser.scenarios import LETTERS, Scenarios, examples_of
 from workbench.experiments.poser.settings import PoserSettings
 from workbench.methods import Example, OneShotJob, optimize_batch
+from workbench.methods.one_shot import finished
 from workbench.steering import Add, SteeringVector
 
 
@@ -118,4 +119,4 @@ def vectors_at(
         for number, pair in enumerate(examples)
     ]
     runs = optimize_batch(asking.scenarios.model, jobs, progress=asking.progress)
-    return [run.vector for run in runs]
+    return finished(runs, jobs)

@@ -20,6 +20,7 @@ from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
 from workbench.experiments.shares import shares
 from workbench.methods import OneShotJob, optimize_batch, random_vectors
+from workbench.methods.one_shot import finished
 from workbench.runs import RunFolder
 from workbench.steering import SteeringVector
 
@@ -118,4 +119,4 @@ def one_shot_vectors(
         for number, (kind, example) in enumerate(examples)
     ]
     runs = optimize_batch(asking.requests.model, jobs, progress=asking.progress)
-    return [run.vector for run in runs]
+    return finished(runs, jobs)

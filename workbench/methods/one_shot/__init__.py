@@ -12,7 +12,7 @@ from workbench.methods.one_shot.noise import Noise
 from workbench.methods.one_shot.optimize import optimize, optimize_batch
 from workbench.methods.one_shot.presets import PRESETS
 from workbench.methods.one_shot.reentrant import reentrant
-from workbench.methods.one_shot.result import OneShotRun
+from workbench.methods.one_shot.result import OneShotRun, finished
 from workbench.methods.one_shot.sweep import sweep_layers
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Noise",
     "OneShotJob",
     "OneShotRun",
+    "finished",
     "likely_completions",
     "losses_of",
     "melbo",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -90,6 +91,16 @@ class OneShotRun:
             f"OneShotRun(loss={self.loss:.3f} nats at step {self.step} of {len(self.losses)}, "
             f"stopped={self.stopped!r}, vectors={self.vectors!r})"
         )
+
+
+def finished(runs: Sequence[OneShotRun], jobs: Sequence[OneShotJob]) -> list[SteeringVector]:
+    """The vectors of runs that came to their end, one a job: for what is kept as a result.
+
+    Raises KeyboardInterrupt where Ctrl-C cut them short: `optimize_batch` gives what was begun.
+    """
+    if len(runs) < len(jobs) or any(run.stopped == "interrupted" for run in runs):
+        raise KeyboardInterrupt
+    return [run.vector for run in runs]
 
 
 def _only(vectors: tuple[SteeringVector, ...]) -> SteeringVector:
