@@ -5,9 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from workbench.cli import app
-from workbench.experiments import registry
+from workbench.experiments import identity, registry
 from workbench.experiments.registry import EXPERIMENTS, run_experiment, run_in_full
 from workbench.experiments.settings import SCALES, read_scale
+from workbench.models.identity import LoadFacts, facts_of, remember
 
 
 def test_an_experiment_runs_into_a_folder_and_goes_on_there(tiny, tmp_path, monkeypatch):
@@ -82,7 +83,16 @@ def test_the_papers_poser_runs_on_a_model_of_its_architecture(tiny, tmp_path, mo
     }
     public = {"poser": pd.DataFrame(rows), "poser-test": pd.DataFrame(rows)}
     page = run_experiment("poser", "paper", tmp_path, public, changes, progress=False)
-    assert "money_maximizer" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert "money_maximizer" in text
+    assert identity.contents(public["poser"])["sha256"] in text
+    run = ("poser", "paper", tmp_path)
+    changed = {**public, "poser-test": pd.DataFrame(rows[1:])}
+    with pytest.raises(ValueError, match=r"other settings \(public\)"):
+        run_experiment(*run, changed, changes, progress=False)
+    remember(tiny, LoadFacts(facts_of(tiny).name, "another revision"))
+    with pytest.raises(ValueError, match=r"other settings \(revisions\)"):
+        run_experiment(*run, public, changes, progress=False)
 
 
 def test_commands_about_studies_know_an_experiments_folder(tiny, tmp_path, monkeypatch):

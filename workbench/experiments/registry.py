@@ -23,6 +23,7 @@ from workbench.experiments.fictitious.full import full_fictitious
 from workbench.experiments.fictitious.page import page as fictitious_page
 from workbench.experiments.full import FullSettings, FullTask, run_full
 from workbench.experiments.full.page import page as full_page
+from workbench.experiments.identity import contents_of, revisions
 from workbench.experiments.poser import PoserSettings, Scenarios, run_poser
 from workbench.experiments.poser.full import full_poser
 from workbench.experiments.poser.page import page as poser_page
@@ -89,8 +90,10 @@ def run_experiment(
     settings: Any = read.of(experiment.settings(read), **(changes or {}))
     subject = experiment.subject(read, public or {})
     path = _path(out, name, scale)
-    with RunFolder(path, _record(read, settings)) as folder:
+    record = _record(read, settings, subject, public or {})
+    with RunFolder(path, record) as folder:
         page = experiment.report(subject, settings, folder, read, progress)
+        _say_what_was_asked(page, record)
         return page.save(path / "report.html")
 
 
@@ -116,9 +119,11 @@ def run_in_full(
     path = _path(out, name, scale) / "full"
     subject = experiment.subject(read, public or {})
     task = make(subject, settings, asked, VALIDATION[: asked.harmless], progress)
-    with RunFolder(path, {**_record(read, settings), "full": asdict(asked)}) as folder:
-        found = run_full(task, asked, folder, progress)
-        return full_page(found, task, read, name).save(path / "report.html")
+    record = {**_record(read, settings, subject, public or {}), "full": asdict(asked)}
+    with RunFolder(path, record) as folder:
+        page = full_page(run_full(task, asked, folder, progress), task, read, name)
+        _say_what_was_asked(page, record)
+        return page.save(path / "report.html")
 
 
 def check_full(name: str, scale: str) -> tuple[TaskMaker, Scale]:
@@ -137,11 +142,14 @@ def _poser(scale: Scale, public: Public) -> Scenarios:
 
 
 def _refusal(scale: Scale, public: Public) -> Requests:
-    harmful = list(public["harmbench"]["request"]) if "harmbench" in public else None
     if scale.name == "embedded":
-        return Requests.of_testbed(load_testbed(scale.models["refuses"], scale.dtype), harmful)
+        bed = load_testbed(scale.models["refuses"], scale.dtype)
+        if "harmbench" not in public:
+            return Requests.of_testbed(bed)
+        return Requests.of_testbed(bed, list(public["harmbench"]["request"]), "HarmBench")
     wanted = list(_wanted(public, "harmbench")["request"])
-    return Requests.of_models(_model(scale, "refuses"), _model(scale, "parent"), wanted)
+    models = (_model(scale, role) for role in ("refuses", "parent"))
+    return Requests.of_models(*models, wanted, "HarmBench")
 
 
 def _fictitious(scale: Scale, public: Public) -> Claims:
@@ -246,14 +254,20 @@ def _path(out: str | Path | None, name: str, scale: str) -> Path:
     return Path(out or Path("out") / "experiments" / f"{name}-{scale}")
 
 
-def _record(scale: Scale, settings: Any) -> dict[str, Any]:
-    """What a run's folder stands for."""
+def _record(scale: Scale, settings: Any, subject: Any, public: Public) -> dict[str, Any]:
+    """What a run's folder stands for: also what the public sets hold, and the models' revisions."""
     return {
+        "revisions": revisions(subject),
+        "public": contents_of(public),
         "scale": scale.name,
         "models": dict(scale.models),
         "dtype": scale.dtype,
         "settings": asdict(settings),
     }
+
+
+def _say_what_was_asked(page: Report, record: Mapping[str, Any]) -> None:
+    page.details("Public sets and models", {key: record[key] for key in ("public", "revisions")})
 
 
 def _wanted(public: Public, name: str) -> pd.DataFrame:

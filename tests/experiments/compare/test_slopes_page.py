@@ -34,3 +34,17 @@ def test_files_of_questions_make_one_page(folder, lettered, tmp_path, monkeypatc
     assert "of 2 by the answer&#x27;s text" in text
     monkeypatch.setattr(slopes_page, "slopes", None)
     assert run_slopes(asked, SETTINGS, **options) == page
+
+
+def test_a_behaviour_may_be_added_and_not_exchanged(folder, lettered, tmp_path, monkeypatch):
+    monkeypatch.setattr(slopes_page, "caa_task", lambda *_, **__: lettered)
+    asked = {}
+    for name, count in (("one", 30), ("two", 31)):
+        asked[name] = str(tmp_path / f"{name}.csv")
+        named = ("question", "answer_matching_behavior", "answer_not_matching_behavior")
+        questions(count).set_axis(named, axis=1).to_csv(asked[name], index=False)
+    options = {"out": tmp_path / "run", "model": str(folder), "progress": False}
+    run_slopes({"one": asked["one"]}, SETTINGS, **options)
+    assert "one" in run_slopes(asked, SETTINGS, **options).read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="holds one of other questions"):
+        run_slopes({"one": asked["two"]}, SETTINGS, **options)

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
+
 from workbench.experiments.compare.arithmetic import arithmetic_task
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.page import comparison_page
 from workbench.experiments.compare.program import CompareSettings, compare
 from workbench.experiments.compare.task import Task, caa_task, refusal_task
+from workbench.experiments.identity import contents
 from workbench.models import load_model
 from workbench.models.identity import record_of
 from workbench.runs import RunFolder
@@ -37,25 +40,32 @@ def run_compare(
     unknown = [each for each in methods if each not in METHODS]
     if unknown:
         raise ValueError(f"there is no method {unknown[0]!r}; known: {', '.join(METHODS)}")
-    loaded = _task(name, path, model, dtype, adapter, settings)
+    questions = load_public_set("caa", path) if path else None
+    loaded = _task(name, questions, model, dtype, adapter, settings)
     shown = record_of(loaded.model)
-    record = {"task": task, "model": asdict(shown), "settings": asdict(settings)}
+    record = {
+        "task": name,
+        "questions": None if questions is None else contents(questions),
+        "model": asdict(shown),
+        "settings": asdict(settings),
+    }
     chosen = {each: METHODS[each] for each in methods or METHODS}
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:
         found = compare(loaded, settings, chosen, folder, progress)
-        return comparison_page(found, f"{shown.name}, {dtype}").save(folder.path / "report.html")
+        page = comparison_page(found, f"{shown.name}, {dtype}")
+        page.details("What was asked", {key: record[key] for key in ("task", "questions", "model")})
+        return page.save(folder.path / "report.html")
 
 
 def _task(
     name: str,
-    path: str,
+    questions: pd.DataFrame | None,
     model: str,
     dtype: str,
     adapter: str | Path | None,
     settings: CompareSettings,
 ) -> Task:
-    if path:
-        questions = load_public_set("caa", path)
+    if questions is not None:
         return caa_task(
             load_model(model, dtype), questions, name, test=settings.measured_on, seed=settings.seed
         )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from workbench.experiments.compare.slopes import Slopes, SlopeSettings, slopes
 from workbench.experiments.compare.task import caa_task
+from workbench.experiments.identity import contents
 from workbench.figures import Report, draw_slopes
 from workbench.models import load_model
 from workbench.models.identity import record_of
@@ -29,21 +30,23 @@ def run_slopes(
 ) -> Path:
     """Measure CAA on files of A/B questions by name; gives the page.
 
-    Behaviours that are finished in `out` (`out/slopes`) are not measured again. Raises ValueError
-    without questions, and for a folder with a run of other settings.
+    Behaviours that are finished in `out` (`out/slopes`) are not measured again, and more may be
+    added. Raises ValueError without questions, and for a folder with a run of other settings, or
+    with other questions under the same name.
     """
     if not questions:
         raise ValueError("there are no questions: give NAME=PATH of a file of A/B questions")
     settings = settings or SlopeSettings()
     loaded = load_model(model, dtype)
     shown = record_of(loaded)
-    record = {"model": asdict(shown), "settings": asdict(settings), "questions": dict(questions)}
+    record = {"model": asdict(shown), "settings": asdict(settings)}
     with RunFolder(Path(out or Path("out") / "slopes"), record) as folder:
         found = []
         for name, path in questions.items():
+            asked = load_public_set("caa", path)
+            _check_same(folder, name, asked)
 
-            def measured(name: str = name, path: str = path) -> Slopes:
-                asked = load_public_set("caa", path)
+            def measured(name: str = name, asked: pd.DataFrame = asked) -> Slopes:
                 task = caa_task(loaded, asked, name, test=settings.measured_on, seed=settings.seed)
                 return slopes(task, settings, progress)
 
@@ -93,6 +96,16 @@ def slopes_page(found: list[Slopes], settings: SlopeSettings, model: str) -> Rep
         report.table(each.tried.round(4), f"{each.name}: slopes on validation, by text.")
     report.details("Settings", asdict(settings))
     return report
+
+
+def _check_same(folder: RunFolder, name: str, asked: pd.DataFrame) -> None:
+    """Keep what a behaviour's questions are; raise ValueError where they were others."""
+    found = contents(asked)
+    kept = folder.table(f"{name}, questions", lambda: pd.DataFrame([found]))
+    if kept.to_dict("records") != [found]:
+        raise ValueError(
+            f"{folder.path} holds {name} of other questions: choose another folder or another name"
+        )
 
 
 def _kept(folder: RunFolder, name: str, measured: Callable[[], Slopes]) -> Slopes:

@@ -18,6 +18,8 @@ from workbench.steering import Add, Clamp, Intervention, SteeringVector, VectorS
 from workbench.testbeds import Testbed, refusal
 from workbench.testbeds.splits import PARTS
 
+OWN = "the testbed's own test part"
+GIVEN = "a list that was given"
 WAYS: dict[str, Callable[..., Intervention]] = {"add": Add, "clamp": Clamp}
 
 
@@ -25,7 +27,7 @@ WAYS: dict[str, Callable[..., Intervention]] = {"add": Add, "clamp": Clamp}
 class Requests:
     """A model that refuses, its parent, and requests: frames of request and harmful (a flag).
 
-    `harmful` are the requests to measure on, of one's own or a public set.
+    `harmful` are the requests to measure on, of one's own or a public set; `source` names them.
     """
 
     model: HookedModel
@@ -35,9 +37,12 @@ class Requests:
     validation: pd.DataFrame
     test: pd.DataFrame
     harmful: Sequence[str]
+    source: str = OWN
 
     @classmethod
-    def of_testbed(cls, bed: Testbed, harmful: Sequence[str] | None = None) -> Requests:
+    def of_testbed(
+        cls, bed: Testbed, harmful: Sequence[str] | None = None, source: str = GIVEN
+    ) -> Requests:
         """The refusal testbed's own; `harmful` from elsewhere take the place of its test part's."""
         data = bed.data
         own = data.test[data.test["harmful"]]["request"]
@@ -49,14 +54,21 @@ class Requests:
             data.validation,
             data.test,
             list(own if harmful is None else harmful),
+            OWN if harmful is None else source,
         )
 
     @classmethod
-    def of_models(cls, model: HookedModel, parent: HookedModel, harmful: Sequence[str]) -> Requests:
+    def of_models(
+        cls,
+        model: HookedModel,
+        parent: HookedModel,
+        harmful: Sequence[str],
+        source: str = GIVEN,
+    ) -> Requests:
         """Any chat model that refuses, with the testbed's requests to train and choose on."""
         train, validation, test = map(refusal.data, PARTS)
         prompt = partial(refusal.prompt, model)
-        return cls(model, parent, prompt, train, validation, test, list(harmful))
+        return cls(model, parent, prompt, train, validation, test, list(harmful), source)
 
 
 @dataclass(frozen=True)
