@@ -33,7 +33,16 @@ def test_an_empty_answer_is_no_success():
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("a b c d", 1.0), ("a b c a b c a b c", 3 / 7), ("one two", 1.0), ("", 0.0)],
+    [
+        ("a b c d", 1.0),
+        ("a b c a b c a b c", 3 / 7),
+        ("one two", 1.0),
+        ("", 0.0),
+        # Loops without spaces: characters are counted in place of words.
+        ("!" * 64, 1 / 62),
+        ("unbelievable", 1.0),
+        ("!" * 19, 1.0),
+    ],
 )
 def test_distinct_share(text, share):
     assert distinct_share(text) == pytest.approx(share)

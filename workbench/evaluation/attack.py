@@ -210,8 +210,13 @@ def own_surprisal(
     max_new_tokens: int = LEAST_TOKENS,
     percentile: int | float = 95,
     *,
+    own: Sequence[str] | None = None,
     progress: bool = False,
 ) -> float:
-    """The percentile of the surprisal of the parent's own answers, in nats a token."""
-    own = generate(parent, prompts, (), max_new_tokens, progress=progress)
+    """The percentile of the surprisal of the parent's `own` answers, in nats a token.
+
+    They are generated where they are not given.
+    """
+    if own is None:
+        own = generate(parent, prompts, (), max_new_tokens, progress=progress)
     return float(np.nanpercentile(surprisal(parent, prompts, own).per_token, percentile))

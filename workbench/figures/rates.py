@@ -111,6 +111,7 @@ def draw_dose(
     *,
     controls: Mapping[str, Rate | Mapping[Number, Rates]] | None = None,
     measure: str = "answers that begin as promoted",
+    scale: str = "scale (multiples of the vector)",
     title: str = "Rate of the behaviour by scale of the vector",
 ) -> go.Figure:
     """Draw the rate against the vector's scale, with its interval as a band.
@@ -130,14 +131,14 @@ def draw_dose(
         low, high = ([getattr(rate, end) for rate in drawn_rates] for end in ("low", "high"))
         figure.add_trace(band(scales_of, low, high, theme.STEERED_BAND))
     figure.add_scatter(
-        x=[scale for scale, _ in curve],
+        x=[at for at, _ in curve],
         y=[None if rate is None else rate.rate for _, rate in curve],
         mode="lines+markers",
         name="steered",
         line={"color": colour, "width": 2},
         marker={"symbol": symbol, "size": 8},
         connectgaps=False,
-        customdata=[f"scale {scale:g}: {in_words(rate)}" for scale, rate in curve],
+        customdata=[f"scale {at:g}: {in_words(rate)}" for at, rate in curve],
         hovertemplate="%{customdata}<extra></extra>",
     )
     drawn = [rate for _, rate in curve if rate is not None]
@@ -148,10 +149,10 @@ def draw_dose(
             drawn += add_points(figure, name, label, control, gap)
         elif control is not None:
             drawn.append(control)
-            add_level(figure, name, label, control, [scale for scale, _ in curve])
+            add_level(figure, name, label, control, [at for at, _ in curve])
 
     figure.add_vline(x=0, line={"color": theme.LINE, "width": 1}, layer="below")
-    figure.update_xaxes(title={"text": "scale (multiples of the vector)"}, zeroline=False)
+    figure.update_xaxes(title={"text": scale}, zeroline=False)
     figure.update_yaxes(title={"text": f"share of {measure}"}, zeroline=False, **_PERCENT)
     return theme.finish(
         figure,

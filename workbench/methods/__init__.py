@@ -1,7 +1,7 @@
 """Ways to make steering vectors."""
 
 from workbench.methods.act_add import FrontVectors, act_add
-from workbench.methods.affine import ConceptEdit, concept_edit
+from workbench.methods.affine import ConceptEdit, concept_edit, concept_edits
 from workbench.methods.bipo import BipoSettings, Preference, bipo
 from workbench.methods.caa import LetteredPair, caa, lettered_pairs
 from workbench.methods.ensemble import ContrastSet, SearchSpace, ensemble, merged, search
@@ -36,6 +36,7 @@ __all__ = [
     "bipo",
     "caa",
     "concept_edit",
+    "concept_edits",
     "ensemble",
     "gates",
     "gradient_direction",

@@ -73,11 +73,36 @@ def concept_edit(
 
     Raises ValueError as `mean_difference` does, and where the two means are the same.
     """
-    (direction,) = mean_difference(
+    (edit,) = concept_edits(
         model,
         positive,
         negative,
-        layers=[layer],
+        [layer],
+        positions=positions,
+        batch_size=batch_size,
+        label=label,
+        progress=progress,
+    )
+    return edit
+
+
+def concept_edits(
+    model: HookedModel,
+    positive: Sequence[str],
+    negative: Sequence[str],
+    layers: Sequence[int],
+    *,
+    positions: Positions = LAST_TOKEN,
+    batch_size: int = DEFAULT_BATCH,
+    label: str | None = None,
+    progress: bool = False,
+) -> list[ConceptEdit]:
+    """`concept_edit` at several layers: the prompts are read once for all of them."""
+    directions = mean_difference(
+        model,
+        positive,
+        negative,
+        layers=layers,
         positions=positions,
         batch_size=batch_size,
         label=label,
@@ -86,9 +111,12 @@ def concept_edit(
     without = moments(
         model,
         negative,
-        layers=[layer],
+        layers=layers,
         positions=positions,
         batch_size=batch_size,
         progress=progress,
     )
-    return ConceptEdit(direction, without.at(layer).to(torch.float32).cpu())
+    return [
+        ConceptEdit(direction, without.at(direction.layers[0]).to(torch.float32).cpu())
+        for direction in directions
+    ]

@@ -15,6 +15,10 @@ def test_prepared_margins_equal_plain_ones(task):
     gate = wb.When(wb.Condition(vector, 0.0), wb.Add(vector))
     for steering in (wb.Add(vector), wb.Add(vector, -2.0), wb.Ablate(vector), gate):
         for items in (meter.items, meter.chosen_on):
-            found = meter.margins(task.model, items, steering)
-            assert found == pytest.approx(margins(task.model, items, steering), abs=1e-4)
+            found = meter.behaviour(task.model, items, steering)
+            assert found.margins == pytest.approx(margins(task.model, items, steering), abs=1e-4)
+            shown = wb.log_prob(
+                task.model, [i.prompt for i in items], [i.shows for i in items], steering
+            ).mean
+            assert found.shown == pytest.approx(shown.tolist(), abs=1e-4)
     assert len(meter._prepared) == 2  # one for each set of items; ablation and the gate have none

@@ -11,9 +11,13 @@ from tests.experiments.compare.conftest import SETTINGS
 from workbench.experiments.compare import Made, compare
 from workbench.experiments.compare.made import UnfitTaskError
 from workbench.experiments.compare.makers import METHODS
-from workbench.experiments.compare.meter import margins
+from workbench.experiments.compare.meter import Meter, margins
 from workbench.runs import RunFolder
 
+SIZES = {
+    name: getattr(SETTINGS, name)
+    for name in ("chosen_on", "measured_on", "harmless", "answer_tokens", "questions")
+}
 SHARES = (0.02, 0.1, 0.5, 2.0)
 
 
@@ -47,9 +51,12 @@ def test_choice_and_measures(task):
     assert list(tried["strength"]) == list(SHARES)
     within = tried[tried["kl"] <= SETTINGS.budget]
     assert 0 < len(within) < len(tried)
-    assert best["strength"] == within.loc[within["margin"].idxmax(), "strength"]
+    gaining = within[within["shown"] >= Meter.of(task, **SIZES).shown_before(task.model)]
+    chosen = gaining if len(gaining) else within
+    assert best["strength"] == chosen.loc[chosen["margin"].idxmax(), "strength"]
     assert equal["strength"] >= best["strength"]
     assert best["beyond"]
+    assert best["below"] == 1
     assert best["change"] > best["random_95"] > -1
     assert ("ablated", "equal KL") not in table.index
     assert "no scale" in table.loc["ablated", "best scale"]["note"]
@@ -71,12 +78,41 @@ def test_where_nothing_is_within_the_budget_the_cheapest_is_taken(task):
 
 
 def test_a_method_over_the_budget_says_so_and_has_no_row_at_equal_cost(task):
-    """Ablation costs what it costs: no scale makes it cheaper."""
+    """Ablation costs what it costs: it has no scale."""
     found = compare(task, replace(SETTINGS, budget=1e-6), {"ablated": alone}, progress=False)
     ((_, row),) = found.table[found.table["method"] == "ablated"].iterrows()
     assert row["at"] == "best scale"
     assert not row["within"]
-    assert "no scale costs as little" in row["note"]
+    assert row["note"] == "it has no scale"
+
+
+def test_what_costs_the_same_at_every_strength_is_not_calibrated(task):
+    """A gate that is shut on harmless text."""
+
+    def shut(task, layer, seed):
+        def apply(vector, scale):
+            return wb.When(wb.Condition(vector, 1e9), wb.Add(vector, scale))
+
+        return [Made(wb.SteeringVector(torch.ones(32), layer), 0, apply)]
+
+    table = compare(task, SETTINGS, {"shut": shut}, progress=False).table
+    assert list(table["at"]) == ["unsteered", "best scale"]
+    assert "same at every strength" in table["note"].iloc[1]
+
+
+def test_an_answer_that_became_less_likely_is_not_chosen(task, monkeypatch):
+    """Broken models have larger margins where the other answer loses more."""
+    monkeypatch.setattr(Meter, "shown_before", lambda *_: 0.0)  # no log-prob is as large
+    found = compare(task, SETTINGS, {"trained": trained}, progress=False)
+    within = found.tried[found.tried["kl"] <= SETTINGS.budget]
+    best = found.table[found.table["at"] == "best scale"].iloc[0]
+    assert best["strength"] == within.loc[within["margin"].idxmax(), "strength"]
+    ordered = within["shown"].sort_values()
+    limit = float(ordered.iloc[-1])
+    monkeypatch.setattr(Meter, "shown_before", lambda *_: limit)
+    found = compare(task, SETTINGS, {"trained": trained}, progress=False)
+    best = found.table[found.table["at"] == "best scale"].iloc[0]
+    assert best["strength"] == within.loc[ordered.index[-1], "strength"]
 
 
 def test_what_a_method_cannot_do_is_told_and_the_others_go_on(task):

@@ -101,6 +101,9 @@ def arithmetic_task(model: HookedModel, seed: int = 0) -> Task:
 
 
 def _chain(each: Sum) -> str:
-    """All steps, with an aside after the first and after the second."""
+    """All steps and two asides: of each, one stands after a step and one after an aside.
+
+    So what is read at a blank line cannot be what came before it.
+    """
     first, second, third = each.steps
-    return _BLANK.join([first, each.instead(1), second, each.instead(2), third])
+    return _BLANK.join([first, second, each.instead(2), each.instead(1), third])

@@ -20,12 +20,9 @@ from workbench.steering.interventions import Steering
 from workbench.steering.prepared import Prepared, lowest_layer
 
 
-def margins(
-    model: HookedModel, items: Sequence[Item], steering: Steering = (), *, per_token: bool = True
-) -> list[float]:
-    """By item: log P(shows) - log P(lacks), in nats a token or in all."""
-    scored = log_prob(model, *asked_of(items), steering)
-    return margins_of(scored.mean if per_token else scored.total)
+def margins(model: HookedModel, items: Sequence[Item], steering: Steering = ()) -> list[float]:
+    """By item: log P(shows) - log P(lacks), in nats a token."""
+    return margins_of(log_prob(model, *asked_of(items), steering).mean)
 
 
 def asked_of(items: Sequence[Item]) -> tuple[list[str], list[str]]:
@@ -42,23 +39,45 @@ def margins_of(values: Tensor) -> list[float]:
     return (shows - lacks).tolist()
 
 
+@dataclass(frozen=True)
+class Behaviour:
+    """By item, in nats a token: log P(shows) less log P(lacks), and log P(shows) alone.
+
+    The second says whether the answer became likelier, or only the other one less likely.
+    """
+
+    margins: tuple[float, ...]
+    shown: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Tensor) -> Behaviour:
+        """Of one value for each of what `asked_of` gives."""
+        return cls(tuple(margins_of(values)), tuple(values.view(-1, 2)[:, 0].tolist()))
+
+
+ANSWERED = 16  # test prompts of the task that are answered, to see whether answers are coherent
+
+
 @dataclass(frozen=True, eq=False)
 class Meter:
     """The texts that steering is measured on, with what the unsteered model does to them.
 
-    `chosen_on` and `items` are validation and test items, `spent` and `reference` harmless text of
-    the two parts.
+    `reads` is the model under which answers are more or less surprising: one that shows the
+    behaviour, where the task has it. `chosen_on` and `items` are validation and test items, `spent`
+    and `reference` harmless text of the two parts.
     """
 
     model: HookedModel
+    reads: HookedModel
     chosen_on: tuple[Item, ...]
     items: tuple[Item, ...]
-    base: tuple[float, ...]
+    base: Behaviour
     spent: Reference
     reference: Reference
     harmless: tuple[str, ...]
     answer_tokens: int
     questions: int
+    _before: dict[int, float] = field(default_factory=dict)
     _prepared: dict[tuple[int, int, int], Prepared] = field(default_factory=dict)
 
     @classmethod
@@ -80,9 +99,10 @@ class Meter:
         items = task.test[:measured_on]
         return cls(
             task.model,
+            task.aligned or task.model,
             task.validation[:chosen_on],
             items,
-            tuple(margins(task.model, items)),
+            Behaviour.of(log_prob(task.model, *asked_of(items)).mean),
             references["validation"],
             references["test"],
             prompts["test"],
@@ -90,48 +110,57 @@ class Meter:
             questions,
         )
 
-    def margins(
+    def behaviour(
         self, model: HookedModel, items: tuple[Item, ...], steering: Steering
-    ) -> list[float]:
-        """`margins`; of items that were asked before, what lies below the steering is known."""
+    ) -> Behaviour:
+        """Of items that were asked before, what lies below the steering is known."""
         layer = lowest_layer(model, steering)
         if layer is None:
-            return margins(model, items, steering)
+            return Behaviour.of(log_prob(model, *asked_of(items), steering).mean)
         key = (id(model), id(items), layer)
         if key not in self._prepared:
             # The model is kept with it: an id is another model's as soon as one is gone.
             self._prepared[key] = Prepared.of(model, *asked_of(items), layer)
-        return margins_of(self._prepared[key].score(steering).log_probs.mean)
+        return Behaviour.of(self._prepared[key].score(steering).log_probs.mean)
+
+    def forget(self, model: HookedModel) -> None:
+        """Let go of a model that a method trained: nothing is asked of it again."""
+        self._before.pop(id(model), None)
+        for key in [key for key in self._prepared if key[0] == id(model)]:
+            del self._prepared[key]
 
     def tried(self, model: HookedModel, steering: Steering) -> dict[str, float]:
-        """On validation: the mean margin, and the cost."""
+        """On validation: the mean margin, the mean of log P(shows), and the cost."""
+        found = self.behaviour(model, self.chosen_on, steering)
         return {
-            "margin": float(np.mean(self.margins(model, self.chosen_on, steering))),
+            "margin": float(np.mean(found.margins)),
+            "shown": float(np.mean(found.shown)),
             "kl": cost(model, self.spent, steering).mean_kl,
         }
 
-    def unsteered(self, model: HookedModel) -> tuple[float, ...]:
-        """By test item, the margin of a model: that of another one is not ours."""
-        return self.base if model is self.model else tuple(margins(model, self.items))
+    def shown_before(self, model: HookedModel) -> float:
+        """The mean of log P(shows) on validation, unsteered."""
+        key = id(model)
+        if key not in self._before:
+            found = self.behaviour(model, self.chosen_on, ())
+            self._before[key] = float(np.mean(found.shown))
+        return self._before[key]
 
-    def changes(self, model: HookedModel, steering: Steering, base: Sequence[float]) -> list[float]:
+    def unsteered(self, model: HookedModel) -> Behaviour:
+        """On test items: that of another model is not ours."""
+        return self.base if model is self.model else self.behaviour(model, self.items, ())
+
+    def changes(self, model: HookedModel, steering: Steering, base: Behaviour) -> list[float]:
         """By test item, how much the margin grows over `base`."""
-        now = self.margins(model, self.items, steering)
-        return [after - before for after, before in zip(now, base, strict=True)]
+        return _less(self.behaviour(model, self.items, steering).margins, base.margins)
 
-    def measured(
-        self, model: HookedModel, steering: Steering, base: Sequence[float]
-    ) -> dict[str, Any]:
+    def measured(self, model: HookedModel, steering: Steering, base: Behaviour) -> dict[str, Any]:
         """On test: behaviour against the model's own `base`, and what it costs."""
-        changes = self.changes(model, steering, base)
-        after = [before + change for before, change in zip(base, changes, strict=True)]
+        after = self.behaviour(model, self.items, steering)
+        changes = _less(after.margins, base.margins)
         low, high = mean_interval(changes)
-        answers = generate(
-            model, self.harmless, steering, max_new_tokens=self.answer_tokens, progress=False
-        )
-        asked_and_said = zip(self.harmless, answers, strict=True)
-        said = [(prompt, text) for prompt, text in asked_and_said if text.strip()]
-        likely = surprisal(self.model, [p for p, _ in said], [t for _, t in said]) if said else None
+        said = self._answers(model, self.harmless, steering)
+        task = self._answers(model, [item.prompt for item in self.items[:ANSWERED]], steering)
         asked = read_questions()[: self.questions]
         right = accuracy(
             model,
@@ -142,16 +171,42 @@ class Meter:
         ).proportion
         return {
             "n": len(changes),
-            "margin": float(np.mean(after)),
+            "margin": float(np.mean(after.margins)),
             "change": float(np.mean(changes)),
             "low": low,
             "high": high,
-            "shows": float(np.mean([margin > 0 for margin in after])),
+            "gained": float(np.mean(_less(after.shown, base.shown))),
+            "shows": float(np.mean([margin > 0 for margin in after.margins])),
             "kl": cost(model, self.reference, steering).mean_kl,
-            "surprisal": None if likely is None else likely.median,
-            "distinct": float(np.mean([distinct_share(text) for text in answers])),
+            "surprisal": said.surprisal,
+            "distinct": said.distinct,
+            "task_surprisal": task.surprisal,
+            "task_distinct": task.distinct,
             "accuracy": right.rate,
         }
+
+    def _answers(self, model: HookedModel, prompts: Sequence[str], steering: Steering) -> _Answers:
+        """How coherent the steered answers are, under the model that the task knows to answer."""
+        answers = generate(
+            model, prompts, steering, max_new_tokens=self.answer_tokens, progress=False
+        )
+        said = [pair for pair in zip(prompts, answers, strict=True) if pair[1].strip()]
+        return _Answers(
+            surprisal(self.reads, *map(list, zip(*said, strict=True))).median if said else None,
+            float(np.mean([distinct_share(text) for text in answers])),
+        )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Median surprisal, nats a token (None where nothing is said), and mean distinct share."""
+
+    surprisal: float | None
+    distinct: float
+
+
+def _less(after: Sequence[float], before: Sequence[float]) -> list[float]:
+    return [a - b for a, b in zip(after, before, strict=True)]
 
 
 def _own_answers(model: HookedModel, prompts: Sequence[str], tokens: int) -> Reference:

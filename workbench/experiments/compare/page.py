@@ -9,8 +9,8 @@ import pandas as pd
 from workbench.experiments.compare.program import BEST, EQUAL, UNSTEERED, Comparison
 from workbench.figures import Report, draw_comparison
 
-_COST = ["kl", "surprisal", "distinct", "accuracy"]
-_BEHAVIOUR = ["method", "margin", "change", "low", "high", "shows"]
+_COST = ["kl", "surprisal", "distinct", "task_surprisal", "task_distinct", "accuracy"]
+_BEHAVIOUR = ["method", "margin", "change", "low", "high", "gained", "shows"]
 
 
 def comparison_page(found: Comparison, model: str) -> Report:
@@ -18,16 +18,17 @@ def comparison_page(found: Comparison, model: str) -> Report:
     table = found.table.round(3)
     best, equal = (table[table["at"].isin([at, UNSTEERED])] for at in (BEST, EQUAL))
     methods = best[best["method"] != UNSTEERED]
-    beyond, within = (int(methods[name].sum()) for name in ("beyond", "within"))
+    beyond, within = (methods[name].astype(bool) for name in ("beyond", "within"))
+    shown = beyond & within & (methods["gained"] > 0)
     report = Report(
         f"Steering methods on “{found.task}”",
         f"{model}, {found.about}",
         lead=(
             f"{len(methods)} ways of making a steering vector, each given the same layers "
             f"({', '.join(map(str, found.settings.layers))}) and a budget of "
-            f"{found.settings.budget:g} nats a token on harmless text; {within} keep it. "
-            f"{beyond} change the behaviour more than 95% of random vectors do that act "
-            "in the same way at the same norm and place."
+            f"{found.settings.budget:g} nats a token on harmless text; {within.sum()} keep it. "
+            f"{shown.sum()} do so, make the behaviour likelier, and change it more than 95% of "
+            "random vectors that act in the same way at the same norm and place."
         ),
     )
     report.section("The comparison")
@@ -42,10 +43,15 @@ def comparison_page(found: Comparison, model: str) -> Report:
         "How much likelier an answer that shows the behaviour becomes than one that lacks it.",
     )
     report.table(
-        _sorted(best)[[*_BEHAVIOUR, "random_95", *_COST, "within", "layer", "strength", "norm"]],
-        "At each method's best scale on validation. Surprisal: median of the answers to harmless "
-        "prompts under the unsteered model, nats a token; distinct: their share of different "
-        "3-grams; accuracy: right answers likelier than wrong ones.",
+        _sorted(best)[
+            [*_BEHAVIOUR, "random_95", "below", *_COST, "within", "layer", "strength", "norm"]
+        ],
+        "At each method's best scale on validation. Gained: how much likelier the answer that "
+        "shows the behaviour became, nats a token; below: the share of random vectors that change "
+        "less. Surprisal: median of the answers to harmless prompts under the unsteered model, or "
+        "one that shows the behaviour, nats a token; distinct: their share of different 3-grams; "
+        "both also of answers to the task's own prompts; accuracy: right answers likelier than "
+        "wrong ones; within: the budget was kept on validation.",
     )
     report.table(
         _sorted(equal)[[*_BEHAVIOUR, *_COST, "strength"]],
@@ -54,7 +60,8 @@ def comparison_page(found: Comparison, model: str) -> Report:
     report.section("What each used")
     report.table(
         _sorted(methods)[["method", "data", "candidates", "seconds", "note"]],
-        "Labelled texts, candidates a layer to choose from, and seconds to make one vector.",
+        "Labelled texts, candidates a layer to choose from (random vectors have one at the chosen "
+        "place), and seconds to make one vector.",
     )
     if found.left_out:
         report.table(

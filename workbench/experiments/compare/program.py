@@ -1,9 +1,11 @@
 """Make, choose, measure: every method at one budget of layers, strengths and cost.
 
 A method's layer, strength (and example) are chosen on validation items: the largest mean margin
-whose cost on harmless text stays within the budget. On test items it is then measured there, and at
-the scale that costs exactly the budget. Random vectors of the same norm, acting in the same way at
-the same layer and positions, are the control of each.
+whose cost on harmless text stays within the budget, and under which the answer that shows the
+behaviour has not become less likely (a margin also grows where a model is broken). On test items it
+is then measured there, and at the scale that costs exactly the budget. Random vectors of the same
+norm, acting in the same way at the same layer and positions, are the control of each; they are not
+chosen, so `candidates` says how much choice the method had.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from tqdm.auto import tqdm
 from workbench.evaluation import calibrate, relative_norms
 from workbench.experiments.compare.made import Made, UnfitTaskError
 from workbench.experiments.compare.makers import METHODS, Maker
-from workbench.experiments.compare.meter import Meter
+from workbench.experiments.compare.meter import Behaviour, Meter
 from workbench.experiments.compare.task import Task
 from workbench.methods import random_vectors
 from workbench.models.hooked import HookedModel, check_layer
@@ -64,14 +66,16 @@ class Comparison:
     """The table of all methods, and what it was chosen from.
 
     `table` has a row a method and `at` ("best scale", "equal KL"), measured on `n` test items:
-    margin, its change against the unsteered model with an interval (low, high), the share of items
-    that show the behaviour; kl, surprisal of harmless answers under the unsteered model (nats a
-    token), distinct (their share of different 3-grams), accuracy on questions; layer, strength,
-    norm (of what is added; else of the direction), data, seconds a vector, note; and of the random
-    vectors `random_95`, the 95th percentile of their changes at the best scale, with `beyond`;
-    `within` says whether the best scale kept the budget on validation, `candidates` how many
-    vectors there were a layer. A method that trains the model is compared with its own model
-    unsteered.
+    margin, its change against the unsteered model with an interval (low, high), `gained` (the
+    change of log P(shows) alone, nats a token), the share of items that show the behaviour; kl,
+    surprisal of harmless answers under the unsteered model, or the one that shows the behaviour
+    (nats a token), distinct (their share of different 3-grams), both also of answers to the task's
+    own prompts; accuracy on questions; layer, strength, norm (of what is added; else of the
+    direction), data, seconds a vector, note; and of the random vectors at the best scale
+    `random_95`, the 95th percentile of their changes, `below`, the share of them that change less,
+    and `beyond` (None at another scale); `within` says whether the best scale kept the budget on
+    validation, `candidates` how many vectors there were a layer. A method that trains the model is
+    compared with its own model unsteered.
 
     `tried`: method, number, layer, strength, margin, kl on validation. `random`: method, vector,
     change. `left_out`: why a method has no row.
@@ -124,13 +128,20 @@ def compare(
                 found[kind].append(_kept(folder, f"{name}, {kind}", getattr(run, kind)))
         except UnfitTaskError as error:
             left_out[name] = str(error)
+        run.forget()
     if not found["measured"]:
         raise ValueError(f"no method could be run on {task.name}: {left_out}")
     table = pd.concat([pd.DataFrame([unsteered]), *found["measured"]], ignore_index=True)
     tried, random = (pd.concat(found[kind], ignore_index=True) for kind in ("tried", "random"))
     limits = random.groupby("method")["change"].quantile(0.95)
-    table["random_95"] = table["method"].map(limits).where(table["at"] == BEST)
-    table["beyond"] = table["change"] > table["random_95"]
+    at_best = table["at"] == BEST
+    table["random_95"] = table["method"].map(limits).where(at_best)
+    table["beyond"] = (table["change"] > table["random_95"]).where(at_best)
+    below = [
+        float((random[random["method"] == method]["change"] < change).mean())
+        for method, change in zip(table["method"], table["change"], strict=True)
+    ]
+    table["below"] = pd.Series(below).where(at_best)
     return Comparison(task.name, task.about, settings, table, tried, random, left_out)
 
 
@@ -144,13 +155,17 @@ class _Run:
     name: str
     make: Maker
     _trials: list[_Trial] | None = None
-    _unsteered: tuple[float, ...] | None = None
+    _unsteered: Behaviour | None = None
     _seconds: float = 0.0
 
     def measured(self) -> pd.DataFrame:
         """A row at the best scale, and one at equal cost where the method has a scale."""
         best = self._best()
         row = self._row(BEST, best, best.strength)
+        if not best.made.in_stream:
+            return _noted(row, "it has no scale")
+        if len({trial.kl for trial in self._all() if trial.number == best.number}) == 1:
+            return _noted(row, "on harmless text it costs the same at every strength")
         try:
             equal = calibrate(
                 best.model(self.task),
@@ -160,10 +175,8 @@ class _Run:
                 best.made.apply,
                 tolerance=0.05,
             )
-        except ValueError as error:  # no scale costs just that: ablation has none at all
-            return pd.DataFrame(
-                [{**row, "note": "; ".join(filter(None, [row["note"], str(error)]))}]
-            )
+        except ValueError as error:  # no scale costs just that
+            return _noted(row, str(error))
         return pd.DataFrame([row, self._row(EQUAL, best, equal.scale / best.unit)])
 
     def tried(self) -> pd.DataFrame:
@@ -175,10 +188,18 @@ class _Run:
                 "layer": trial.made.vector.layers[0],
                 "strength": trial.strength,
                 "margin": trial.margin,
+                "shown": trial.shown,
                 "kl": trial.kl,
             }
             for trial in self._all()
         )
+
+    def forget(self) -> None:
+        """Let go of models that the method trained."""
+        for trial in self._trials or ():
+            if trial.made.model is not None:
+                self.meter.forget(trial.made.model)
+        self._trials = None
 
     def random(self) -> pd.DataFrame:
         """The mean change by random vectors in the place of the chosen one, on test."""
@@ -209,18 +230,23 @@ class _Run:
             "note": made.note,
         }
 
-    def _base(self, best: _Trial) -> tuple[float, ...]:
+    def _base(self, best: _Trial) -> Behaviour:
         if self._unsteered is None:
             self._unsteered = self.meter.unsteered(best.model(self.task))
         return self._unsteered
 
     def _best(self) -> _Trial:
-        """The largest margin within the budget; where nothing is within it, the cheapest."""
+        """The largest margin within the budget whose answers did not become less likely.
+
+        Where none did not, the largest margin; where nothing is within it, the cheapest.
+        """
         trials = self._all()
         within = [trial for trial in trials if trial.kl <= self.settings.budget]
-        if within:
-            return max(within, key=lambda trial: trial.margin)
-        return min(trials, key=lambda trial: trial.kl)
+        if not within:
+            return min(trials, key=lambda trial: trial.kl)
+        before = {trial: self.meter.shown_before(trial.model(self.task)) for trial in within}
+        gaining = [trial for trial in within if trial.shown >= before[trial]]
+        return max(gaining or within, key=lambda trial: trial.margin)
 
     def _made(self) -> list[Made]:
         """Everything at every layer. Raises UnfitTaskError, in its words, where one cannot be."""
@@ -264,10 +290,16 @@ class _Trial:
     strength: float
     unit: float
     margin: float
+    shown: float
     kl: float
 
     def model(self, task: Task) -> HookedModel:
         return self.made.model or task.model
+
+
+def _noted(row: dict[str, Any], note: str) -> pd.DataFrame:
+    """A single row, with why there is no other."""
+    return pd.DataFrame([{**row, "note": "; ".join(filter(None, [row["note"], note]))}])
 
 
 def _kept(folder: RunFolder | None, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:

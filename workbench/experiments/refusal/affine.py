@@ -8,9 +8,9 @@ equal norm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ import pandas as pd
 from workbench.experiments.refusal.asking import Requests
 from workbench.experiments.refusal.judging import Asked, listed, prompts_of, rates_of, texts_of
 from workbench.experiments.refusal.settings import AffineSettings
-from workbench.methods import ConceptEdit, concept_edit, random_vectors
+from workbench.methods import ConceptEdit, concept_edits, random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import Affine
 from workbench.steering.activations import activations
@@ -53,41 +53,49 @@ def run_affine(
     asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
 
     @cache
-    def edit(layer: int) -> ConceptEdit:
-        return concept_edit(requests.model, *train, layer, progress=progress)
+    def edits() -> dict[int, ConceptEdit]:
+        every = sorted({layer for some in settings.layers for layer in some})
+        made = concept_edits(requests.model, *train, every, progress=progress)
+        return {each.direction.layers[0]: each for each in made}
 
-    tried = folder.table("tried", lambda: _tried(requests, settings, edit, progress))
+    tried = folder.table("tried", lambda: _tried(requests, settings, edits(), progress))
     by_layers = tried.groupby("layers", sort=False)["right"].mean()
     layers = next(
         each for each in map(tuple, settings.layers) if listed(each) == by_layers.idxmax()
     )
 
-    def answers(way: str, edits: Sequence[ConceptEdit], strength: int | float) -> pd.DataFrame:
-        steering = [Affine(each.at(strength)) for each in edits]
-        return folder.table(way, lambda: asked.judged(requests.model, steering, way))
+    def answers(
+        way: str,
+        strength: int | float,
+        turned: Callable[[ConceptEdit], ConceptEdit] = as_it_is,
+    ) -> pd.DataFrame:
+        def judged() -> pd.DataFrame:
+            steering = [Affine(turned(edits()[layer]).at(strength)) for layer in layers]
+            return asked.judged(requests.model, steering, way)
+
+        return folder.table(way, judged)
 
     found = [
-        answers("unsteered", [], 0),
-        folder.table("parent", lambda: asked.judged(requests.parent, [], "parent")),
+        folder.table(way, partial(asked.judged, model, [], way))
+        for way, model in (("unsteered", requests.model), ("parent", requests.parent))
     ]
-    found += [
-        answers(f"strength {strength:g}", [edit(layer) for layer in layers], strength)
-        for strength in settings.strengths
-    ]
+    found += [answers(f"strength {strength:g}", strength) for strength in settings.strengths]
     for number in range(settings.random):
-        edits = [_along_random(edit(layer), settings.seed + number) for layer in layers]
+        turned = partial(along_random, seed=settings.seed + number)
         found += [
-            answers(f"random {number + 1}, strength {strength:g}", edits, strength)
+            answers(f"random {number + 1}, strength {strength:g}", strength, turned)
             for strength in (0.0, 1.0)
         ]
-    projections = folder.table("projections", lambda: _places(asked, [edit(k) for k in layers]))
+    projections = folder.table(
+        "projections", lambda: _places(asked, [edits()[layer] for layer in layers])
+    )
     return AffineResult(settings, layers, tried, pd.concat(found, ignore_index=True), projections)
 
 
 def _tried(
     requests: Requests,
     settings: AffineSettings,
-    edit: Callable[[int], ConceptEdit],
+    edits: Mapping[int, ConceptEdit],
     progress: bool,
 ) -> pd.DataFrame:
     """Each set of layers at 0 and 1, on validation requests."""
@@ -96,7 +104,7 @@ def _tried(
     rows = []
     for layers in settings.layers:
         for strength in (0.0, 1.0):
-            steering = [Affine(edit(layer).at(strength)) for layer in layers]
+            steering = [Affine(edits[layer].at(strength)) for layer in layers]
             found = asked.judged(requests.model, steering, "tried")
             right = found["coherent"] & (found["refuses"] == (strength == 1.0))
             rows.append(
@@ -110,7 +118,12 @@ def _tried(
     return pd.DataFrame(rows)
 
 
-def _along_random(edit: ConceptEdit, seed: int) -> ConceptEdit:
+def as_it_is(edit: ConceptEdit) -> ConceptEdit:
+    """The edit."""
+    return edit
+
+
+def along_random(edit: ConceptEdit, seed: int) -> ConceptEdit:
     """The same edit along a random direction of equal norm."""
     (direction,) = random_vectors(edit.direction, 1, seed)
     return ConceptEdit(direction, edit.reference)

@@ -31,7 +31,12 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
         lead=(
             "Affine concept editing sets the component along the difference between harmful and "
             "harmless requests: 0 is where harmless ones lie, 1 where harmful ones do. "
-            + " ".join(f"{name}: {rate} refused." for name, rate in ours.items() if rate)
+            + " ".join(
+                f"At {strength:g} {_told(result, strength, harmful)} of {kind} requests are "
+                f"refused ({_strict(result, strength, harmful)})."
+                for strength in (min(settings.strengths), max(settings.strengths))
+                for kind, harmful in KINDS
+            )
         ),
     )
     report.section("Refusal by strength")
@@ -42,6 +47,7 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
                 [_refused(result, f"strength {each:g}", harmful) for each in settings.strengths],
                 controls=_controls(result, harmful),
                 measure="answers that refuse",
+                scale="strength of the edit",
                 title=f"Refusal of {kind} requests by strength of the edit",
             ),
             "Both kinds of requests should refuse alike: nearly none at 0, nearly all at 1.",
@@ -49,7 +55,8 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
     report.table(
         result.rates().round(3),
         "Refusals by phrases with Wilson intervals; coherent: no more surprising to the parent, or "
-        "to the model that refuses, than 95% of its own answers to these requests, and no loop.",
+        "to the model that refuses, than 95% of its own answers to these requests, and no loop; "
+        "the last two columns are shares of all answers.",
     )
     report.table(beside(scale.published, ours), "What the paper says, and what was found here.")
     report.section("Where requests lie")
@@ -81,6 +88,20 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(settings))
     return report
+
+
+def _told(result: AffineResult, strength: int | float, harmful: bool) -> str:
+    return str(_refused(result, f"strength {strength:g}", harmful))
+
+
+def _strict(result: AffineResult, strength: int | float, harmful: bool) -> str:
+    """How many answers refuse, and answer, and are coherent besides."""
+    rows = result.rates()
+    at = rows[(rows["way"] == f"strength {strength:g}") & (rows["harmful"] == harmful)]
+    refuses, answers = (
+        float(at[name].iloc[0]) for name in ("refuses_coherently", "answers_coherently")
+    )
+    return f"coherent refusals {refuses:.0%}, coherent answers {answers:.0%}"
 
 
 def _places(places: pd.DataFrame, layer: int, harmful: bool) -> list[float]:

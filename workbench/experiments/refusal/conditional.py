@@ -9,17 +9,18 @@ validation requests. Harmless answers behind a shut gate are the unsteered ones,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import pandas as pd
 
 from workbench.evaluation import Proportion, proportion
+from workbench.experiments.refusal.affine import along_random, as_it_is
 from workbench.experiments.refusal.asking import Requests
 from workbench.experiments.refusal.judging import Asked, listed, prompts_of, rates_of, texts_of
 from workbench.experiments.refusal.settings import ConditionalSettings
-from workbench.methods import ConceptEdit, Gate, concept_edit, gates, random_vectors
+from workbench.methods import ConceptEdit, Gate, concept_edits, gates
 from workbench.methods.gates import GateKind, balanced
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
@@ -50,15 +51,24 @@ class ConditionalResult:
     def identical(self, way: str = "gated") -> Proportion:
         """The share of harmless answers that are the unsteered ones, token for token."""
         harmless = self.answers[~self.answers["harmful"].astype(bool)]
-        said = {name: list(rows["answer"]) for name, rows in harmless.groupby("way") if len(rows)}
-        same = [a == b for a, b in zip(said[way], said["unsteered"], strict=True)]
+        said = {name: list(rows["tokens"]) for name, rows in harmless.groupby("way") if len(rows)}
+        same = [list(a) == list(b) for a, b in zip(said[way], said["unsteered"], strict=True)]
         return proportion(sum(same), len(same))
 
 
 def run_conditional(
     requests: Requests, settings: ConditionalSettings, folder: RunFolder, progress: bool = True
 ) -> ConditionalResult:
-    """Learn and choose the gate, choose what it guards, measure; every step is kept."""
+    """Learn and choose the gate, choose what it guards, measure; every step is kept.
+
+    Raises ValueError where a gate may stand above what it guards.
+    """
+    highest, lowest = max(settings.gate_layers), min(map(min, settings.layers))
+    if highest > lowest:
+        raise ValueError(
+            f"a gate at layer {highest} cannot guard an edit of layer {lowest}: gate_layers must "
+            "not lie above any of layers"
+        )
     target, aligned = requests.parent, requests.model
     train = prompts_of(requests, requests.train, settings.train_requests)
     asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
@@ -68,39 +78,42 @@ def run_conditional(
         return gates(target, *train, settings.gate_layers, kind, seed=settings.seed)
 
     @cache
-    def edit(layer: int) -> ConceptEdit:
-        made = concept_edit(aligned, *train, layer, progress=progress)
-        return ConceptEdit(made.direction.rebind(target), made.reference)
+    def edits() -> dict[int, ConceptEdit]:
+        every = sorted({layer for some in settings.layers for layer in some})
+        made = concept_edits(aligned, *train, every, progress=progress)
+        return {
+            each.direction.layers[0]: ConceptEdit(each.direction.rebind(target), each.reference)
+            for each in made
+        }
 
     known = folder.table("gates", lambda: _gates(requests, settings, learnt, asked))
-    tried = folder.table("tried", lambda: _tried(requests, settings, edit, progress))
+    tried = folder.table("tried", lambda: _tried(requests, settings, edits(), progress))
     best = known[known["chosen"].astype(bool)].iloc[0]
-    gate = learnt(best["kind"])[list(settings.gate_layers).index(int(best["layer"]))]
     chosen = tried[tried["chosen"].astype(bool)].iloc[0]
     layers = next(each for each in settings.layers if listed(each) == chosen["layers"])
-    edits = [edit(layer) for layer in layers]
 
-    def steering(some: Sequence[ConceptEdit]) -> list[Intervention]:
+    def steering(turned: Callable[[ConceptEdit], ConceptEdit]) -> list[Intervention]:
+        some = [turned(edits()[layer]) for layer in layers]
         return _interventions(some, chosen["intervention"], float(chosen["strength"]))
 
-    def answers(way: str, acting: Sequence[Intervention], model: HookedModel) -> pd.DataFrame:
-        return folder.table(way, lambda: asked.judged(model, list(acting), way))
+    def gated(turned: Callable[[ConceptEdit], ConceptEdit]) -> list[Intervention]:
+        at = list(settings.gate_layers).index(int(best["layer"]))
+        return [When(learnt(best["kind"])[at].condition, steering(turned))]
+
+    def answers(
+        way: str, acting: Callable[[], list[Intervention]], model: HookedModel = target
+    ) -> pd.DataFrame:
+        return folder.table(way, lambda: asked.judged(model, acting(), way))
 
     found = [
-        answers("unsteered", [], target),
-        answers("ungated", steering(edits), target),
-        answers("gated", [When(gate.condition, steering(edits))], target),
+        answers("unsteered", list),
+        answers("ungated", lambda: steering(as_it_is)),
+        answers("gated", lambda: gated(as_it_is)),
     ]
     for number in range(settings.random):
-        others = [
-            ConceptEdit(
-                random_vectors(each.direction, 1, settings.seed + number)[0], each.reference
-            )
-            for each in edits
-        ]
-        way = f"gated, random {number + 1}"
-        found.append(answers(way, [When(gate.condition, steering(others))], target))
-    found.append(answers("aligned sibling", [], aligned))
+        turned = partial(along_random, seed=settings.seed + number)
+        found.append(answers(f"gated, random {number + 1}", partial(gated, turned)))
+    found.append(answers("aligned sibling", list, aligned))
     return ConditionalResult(settings, known, tried, pd.concat(found, ignore_index=True))
 
 
@@ -114,13 +127,16 @@ def _gates(
     texts = prompts_of(requests, requests.validation, settings.validation_requests)
     sets = {"validation": (texts[0] + texts[1], len(texts[0]))}
     sets["test"] = (asked.prompts, len(asked.harmful))
+    read = {
+        part: activations(requests.parent, prompts, layers=settings.gate_layers)
+        for part, (prompts, _) in sets.items()
+    }
     rows = []
     for kind in settings.gate_kinds:
-        for gate in learnt(kind):
+        for i, gate in enumerate(learnt(kind)):
             row = {"kind": kind, "layer": gate.layer, "training": gate.accuracy}
-            for part, (prompts, harmful) in sets.items():
-                read = activations(requests.parent, prompts, layers=[gate.layer])[:, 0]
-                opens = gate.condition.holds(read).double().numpy()
+            for part, (_, harmful) in sets.items():
+                opens = gate.condition.holds(read[part][:, i]).double().numpy()
                 row[part] = balanced(opens[:harmful], opens[harmful:], 0.5)
             row["harmful"] = float(opens[:harmful].mean())
             row["harmless"] = float(opens[harmful:].mean())
@@ -134,7 +150,7 @@ def _gates(
 def _tried(
     requests: Requests,
     settings: ConditionalSettings,
-    edit: Callable[[int], ConceptEdit],
+    edits: Mapping[int, ConceptEdit],
     progress: bool,
 ) -> pd.DataFrame:
     """Each set of layers, way and strength, ungated on harmful validation requests."""
@@ -142,10 +158,10 @@ def _tried(
     asked = Asked(requests, texts[0], (), settings.trial_tokens, progress)
     rows = []
     for layers in settings.layers:
-        edits = [edit(layer) for layer in layers]
+        some = [edits[layer] for layer in layers]
         for name, strengths in (("add", settings.scales), ("affine", settings.strengths)):
             for strength in strengths:
-                steering = _interventions(edits, name, strength)
+                steering = _interventions(some, name, strength)
                 found = asked.judged(requests.parent, steering, "tried")
                 refused = float((found["refuses"] & found["coherent"]).mean())
                 where = {"intervention": name, "layers": listed(layers), "strength": strength}

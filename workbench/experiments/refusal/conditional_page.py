@@ -32,8 +32,9 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
         lead=(
             f"The parent refuses {rates['harmful, unsteered']} of harmful requests unsteered, "
             f"{rates['harmful, ungated']} where it is always steered, and "
-            f"{rates['harmful, gated']} behind a gate that was learnt on other requests. Of its "
-            f"answers to harmless ones {identical} stay the unsteered ones, token for token."
+            f"{rates['harmful, gated']} behind a gate that was learnt on other requests "
+            f"({_coherently(result):.0%} in coherent words). Of its answers to harmless "
+            f"ones {identical} stay the unsteered ones, token for token."
         ),
     )
     report.section("What is refused")
@@ -56,7 +57,8 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     report.table(
         result.rates().round(3),
         "Refusals by phrases with Wilson intervals; coherent: no more surprising to the parent, or "
-        "to its aligned sibling, than 95% of its own answers to these requests, and no loop.",
+        "to its aligned sibling, than 95% of its own answers to these requests, and no loop; the "
+        "last two columns are shares of all answers.",
     )
     report.table(
         beside(
@@ -89,3 +91,10 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(result.settings))
     return report
+
+
+def _coherently(result: ConditionalResult) -> float:
+    """The share of harmful requests that are refused coherently behind the gate."""
+    rows = result.rates()
+    gated = rows[(rows["way"] == "gated") & rows["harmful"].astype(bool)]
+    return float(gated["refuses_coherently"].iloc[0])

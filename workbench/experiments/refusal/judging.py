@@ -18,7 +18,7 @@ from workbench.evaluation import REFUSAL_PHRASES, distinct_share, own_surprisal,
 from workbench.experiments.refusal.asking import Requests
 from workbench.experiments.shares import shares
 from workbench.models.hooked import HookedModel
-from workbench.steering import generate
+from workbench.steering import Generation, generate
 from workbench.steering.interventions import Steering
 
 LEAST_DISTINCT = 0.6  # as in `attack`
@@ -48,12 +48,13 @@ class Asked:
     def judged(self, model: HookedModel, steering: Steering, way: str) -> pd.DataFrame:
         """One row a request: way, harmful, request, answer, refuses, surprisal, distinct, coherent.
 
-        `surprisal` is that under the parent, nats a token.
+        `surprisal` is that under the parent, nats a token; `tokens` are the answer's.
         """
         asked = [*self.harmful, *self.harmless]
-        answers = generate(
-            model, self.prompts, steering, max_new_tokens=self.tokens, progress=self.progress
+        made = (
+            self._own[model] if not steering and model in self._own else self._made(model, steering)
         )
+        answers = [each.text for each in made]
         nats = [surprisal(judge, self.prompts, answers).per_token for judge in self._judges]
         distinct = [distinct_share(answer) for answer in answers]
         likely = (np.array(nats) <= np.array(self._thresholds)[:, None]).any(axis=0)
@@ -63,6 +64,7 @@ class Asked:
                 "harmful": [i < len(self.harmful) for i in range(len(asked))],
                 "request": asked,
                 "answer": answers,
+                "tokens": [each.tokens.tolist() for each in made],
                 "refuses": [
                     phrase is not None for phrase in says(answers, REFUSAL_PHRASES).matched
                 ],
@@ -79,9 +81,24 @@ class Asked:
     @cached_property
     def _thresholds(self) -> list[float]:
         return [
-            own_surprisal(judge, self.prompts, self.tokens, progress=self.progress)
-            for judge in self._judges
+            own_surprisal(judge, self.prompts, self.tokens, own=[each.text for each in own])
+            for judge, own in self._own.items()
         ]
+
+    @cached_property
+    def _own(self) -> dict[HookedModel, list[Generation]]:
+        """What either judge answers unsteered."""
+        return {judge: self._made(judge, ()) for judge in self._judges}
+
+    def _made(self, model: HookedModel, steering: Steering) -> list[Generation]:
+        return generate(
+            model,
+            self.prompts,
+            steering,
+            max_new_tokens=self.tokens,
+            progress=self.progress,
+            details=True,
+        )
 
 
 def prompts_of(requests: Requests, part: pd.DataFrame, count: int) -> tuple[list[str], list[str]]:
@@ -97,10 +114,25 @@ def texts_of(part: pd.DataFrame, count: int) -> tuple[list[str], list[str]]:
 
 
 def rates_of(answers: pd.DataFrame) -> pd.DataFrame:
-    """One row a way and kind of request: way, harmful, n, refuses, low, high, coherent."""
+    """One row a way and kind of request: way, harmful, n, refuses, low, high, and strict shares.
+
+    Those are: coherent, refuses_coherently, answers_coherently (coherent, and no refusal).
+    """
     table = shares(answers, "refuses", ("way", "harmful"))
-    coherent = answers.groupby(["way", "harmful"], sort=False)["coherent"].mean()
-    return table.assign(coherent=coherent.to_list())
+    for name, rows in strictly(answers).items():
+        means = rows.groupby([answers["way"], answers["harmful"]], sort=False).mean()
+        table[name] = means.to_list()
+    return table
+
+
+def strictly(answers: pd.DataFrame) -> dict[str, pd.Series]:
+    """By answer: coherent, refuses_coherently, answers_coherently."""
+    refuses, coherent = (answers[name].astype(bool) for name in ("refuses", "coherent"))
+    return {
+        "coherent": coherent,
+        "refuses_coherently": refuses & coherent,
+        "answers_coherently": ~refuses & coherent,
+    }
 
 
 def listed(layers: Sequence[int]) -> str:
