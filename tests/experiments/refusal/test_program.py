@@ -1,10 +1,12 @@
 """Vectors against refusals: what is trained, what is chosen on, what is kept."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from workbench.experiments.refusal import RefusalSettings, program, run_refusal
-from workbench.experiments.refusal.program import best_of, rates
+from workbench.experiments.refusal.program import best_of, best_place, rates
 from workbench.experiments.settings import read_scale
 from workbench.runs import RunFolder
 
@@ -24,9 +26,13 @@ SETTINGS = RefusalSettings(
     layers=[1, 2],
     norms=[5.0],
     tried=1,
+    tried_requests=2,
     validation_requests=3,
     test_requests=2,
     harmless_requests=3,
+    random_requests=1,
+    random_costs=1,
+    mean_requests=3,
 )
 
 
@@ -45,13 +51,24 @@ def test_every_step_is_kept_and_a_second_run_makes_none(requests, tmp_path, monk
     }
     assert set(found.test["request"]) == set(requests.harmful)
     assert set(found.tried["way"]) == {"add", "clamp"}
-    assert len(found.tried) == 2 * 2 * 1 * 2 * 3
+    assert len(found.tried) == 2 * 2 * 1 * 2 * 2
+    chosen = found.settings
+    assert (chosen.way, (chosen.layer, chosen.norm)) == best_place(
+        found.tried, [(1, 5.0), (2, 5.0)]
+    )
+    assert set(found.vectors["layer"]) == {chosen.layer}
+    assert (found.source, found.available) == ("the testbed's own test part", 2)
     assert found.best in set(found.validation["vector"])
     assert set(found.validation["request"]) < set(requests.validation["request"])
     costs = found.costs.set_index("vector")
     assert costs.loc["unsteered", "kl"] == pytest.approx(0, abs=1e-6)
     assert (costs["kl"].drop("unsteered") > 0).all()
-    assert len(found.success()) == 11
+    assert len(costs) == 1 + 4 + 1 + 2
+    success = found.success().set_index("vector")
+    assert len(success) == 11
+    assert success.loc["random 0", "n"] == 1
+    answers = found.test[found.test["vector"] == found.best]["answer"]
+    assert success.loc[found.best, "words"] == answers.str.split().str.len().median()
     assert found.distribution("promotion").n_vectors == 2
 
     for name in ("optimize_batch", "attack", "cost"):
@@ -74,6 +91,35 @@ def test_the_best_is_the_one_with_most_strict_successes():
     assert best_of(table) == "b"
     assert list(rates(table)["raw"]) == [1.0, 0.5]
     assert list(rates(table)["success"]) == [0.0, 0.5]
+
+
+def test_the_place_is_where_most_vectors_succeed_and_of_equal_ones_the_first():
+    rows = [
+        (f"{kind} 1, layer {layer}, norm {norm}", way, hits)
+        for way, layer, norm, hits in (
+            ("add", 1, 5, (1, 0)),
+            ("add", 2, 7.5, (1, 1)),
+            ("clamp", 1, 5, (1, 1)),
+            ("clamp", 2, 7.5, (0, 0)),
+        )
+        for kind, hits in zip(("promotion", "suppression"), hits, strict=True)
+    ]
+    table = pd.DataFrame(rows, columns=["vector", "way", "succeeds"]).assign(refuses=False)
+    places = [(1, 5.0), (2, 7.5)]
+    assert best_place(table, places) == ("add", (2, 7.5))
+    assert best_place(table.iloc[4:], places) == ("clamp", (1, 5.0))
+
+
+def test_success_is_also_counted_among_what_the_parent_answers(requests, tmp_path):
+    with RunFolder(tmp_path, {}) as folder:
+        found = run_refusal(requests, SETTINGS, folder, progress=False)
+    rows = [("parent", "parent", "a", True), ("parent", "parent", "b", False)]
+    rows += [("v", "promotion", "a", True), ("v", "promotion", "b", False)]
+    test = pd.DataFrame(rows, columns=["vector", "kind", "request", "succeeds"])
+    table = replace(found, test=test.assign(refuses=False, answer="w1 w2")).success()
+    assert list(table["success"]) == [0.5, 0.5]
+    assert list(table["of_parent"]) == [1.0, 1.0]
+    assert list(table["words"]) == [2, 2]
 
 
 @pytest.mark.parametrize("scale", ["embedded", "paper"])

@@ -85,22 +85,30 @@ class Asking:
         vectors: Iterable[SteeringVector],
         asked: Sequence[str],
         way: str | None = None,
+        among: Sequence[str] | None = None,
     ) -> pd.DataFrame:
-        """Judged answers under each vector: columns vector, kind, and those of `Attack`."""
+        """Judged answers under each vector: columns vector, kind, and those of `Attack`.
+
+        The parent's own answers to `among` say what is too surprising; by default to those asked.
+        """
         apply = WAYS[way or self.settings.way]
         every = list(vectors)
         # All in one call, a vector a row: batches are full, and of prompts of like length.
         steering = apply([vector for vector in every for _ in asked], self.settings.strength)
-        found = self._judged(list(asked) * len(every), steering, self._threshold(asked))
+        threshold = self._threshold(asked if among is None else among)
+        found = self._judged(list(asked) * len(every), steering, threshold)
         labels = [vector.label for vector in every for _ in asked]
         return found.assign(
             vector=labels, kind=[label.split(",")[0].split(" ")[0] for label in labels]
         )
 
-    def every_way(self, vectors: VectorSet, asked: Sequence[str]) -> pd.DataFrame:
+    def every_way(
+        self, vectors: VectorSet, asked: Sequence[str], among: Sequence[str] | None = None
+    ) -> pd.DataFrame:
         """The same for each way of applying them, with a column `way`."""
         return pd.concat(
-            [self.attacks(vectors, asked, way).assign(way=way) for way in WAYS], ignore_index=True
+            [self.attacks(vectors, asked, way, among).assign(way=way) for way in WAYS],
+            ignore_index=True,
         )
 
     def unsteered(self, asked: Sequence[str]) -> pd.DataFrame:
@@ -185,8 +193,8 @@ class Asking:
         """
         train, settings = self.requests.train, self.settings
         harmful, harmless = (
-            [self.requests.prompt(each) for each in train[train["harmful"] == kind]["request"]]
-            for kind in (True, False)
+            [self.requests.prompt(each) for each in some["request"].iloc[: settings.mean_requests]]
+            for some in (train[train["harmful"]], train[~train["harmful"]])
         )
         (vector,) = mean_difference(
             self.requests.model, harmless, harmful, layers=[settings.layer], progress=self.progress

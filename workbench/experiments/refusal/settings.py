@@ -12,8 +12,11 @@ from workbench.methods.gates import GateKind
 class RefusalSettings:
     """Everything the experiment could do otherwise; TOML files beside have the values.
 
-    `requests` training requests give a promotion and a suppression vector each. The vectors act as
-    `way` with `strength` when measured. Layers, norms and ways are tried with `tried` requests.
+    `requests` training requests give a promotion and a suppression vector each, which act with
+    `strength`. Layers, norms and ways are tried with `tried` training requests on `tried_requests`
+    of validation; the best of them take the place of `layer`, `norm` and `way`, which are for
+    programs that try none. Random vectors are asked the first `random_requests`, and of
+    `random_costs` of them it is measured what they cost. Means are of `mean_requests` a side.
     """
 
     layer: int
@@ -31,9 +34,13 @@ class RefusalSettings:
     layers: Sequence[int]
     norms: Sequence[float]
     tried: int
+    tried_requests: int
     validation_requests: int
     test_requests: int
     harmless_requests: int
+    random_requests: int
+    random_costs: int
+    mean_requests: int
     answer_tokens: int = 64
     seed: int = 0
 
