@@ -71,7 +71,9 @@ def slopes_page(found: list[Slopes], settings: SlopeSettings, model: str) -> Rep
             "One vector a behaviour from training questions, its layer and norm chosen on others; "
             "then added at scales "
             f"{', '.join(f'{scale:g}' for scale in settings.scales)} on held-out questions. "
-            f"The slope is positive with an interval that excludes 0 in {counted}."
+            f"The slope is positive with an interval that excludes 0 in {counted}; it is larger "
+            f"than that of all {settings.random} random vectors of the same norm and place in "
+            f"{int(summary['beyond'].sum())} of {len(summary)}."
         ),
     )
     report.section("Slopes")
@@ -83,7 +85,8 @@ def slopes_page(found: list[Slopes], settings: SlopeSettings, model: str) -> Rep
         summary.round(3),
         "Slope of log P(matching) - log P(not matching) for one unit of scale: of letters in nats, "
         "of texts in nats a token, with 95% intervals over items. Share: the norm as a share of "
-        "the stream's mean norm. Beyond: more than all random vectors.",
+        "the stream's mean norm. Beyond: more than all random vectors. An interval over items says "
+        "how alike they move, not that only this direction moves them so: hence the random ones.",
     )
     report.section("The likelier answer")
     report.table(
