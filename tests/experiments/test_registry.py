@@ -80,6 +80,7 @@ def test_the_papers_poser_runs_on_a_model_of_its_architecture(tiny, tmp_path, mo
         "tried": 1,
         "test_prompts": 8,
         "shown_prompts": 8,
+        "random_prompts": 8,
     }
     public = {"poser": pd.DataFrame(rows), "poser-test": pd.DataFrame(rows)}
     page = run_experiment("poser", "paper", tmp_path, public, changes, progress=False)

@@ -30,5 +30,5 @@ def test_it_runs(scenarios, tmp_path):
     assert found.seeds["vector"].nunique() == FULL.examples * FULL.seeds
     assert (found.seeds.groupby("vector")["prompt"].nunique() == FULL.prompts).all()
     # two examples, in either order, for every training item
-    for vector in folder.vectors_of("curve"):
+    for vector in [*folder.vectors_of("curve-1"), *folder.vectors_of("curve-2")]:
         assert len(vector.provenance.examples) == 2 * int(vector.label.split(" ")[0])

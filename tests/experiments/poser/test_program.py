@@ -8,6 +8,7 @@ from workbench.experiments.poser import asking
 from workbench.experiments.poser.program import (
     RATES,
     best_of,
+    best_place,
     rates,
     run_poser,
     worst_rate,
@@ -31,23 +32,29 @@ SETTINGS = PoserSettings(
     validation_prompts=8,
     test_prompts=8,
     shown_prompts=6,
+    random_prompts=4,
 )
 
 
 def test_every_step_is_kept_and_a_second_run_makes_none(scenarios, tmp_path, monkeypatch):
     with RunFolder(tmp_path, {}) as folder:
         found = run_poser(scenarios, SETTINGS, folder, progress=False)
-    assert len(found.test) == (3 + 2) * 2 * 6
-    assert len(found.chosen) == 2 * 8
+    assert len(found.test) == 3 * 2 * 6 + 2 * 2 * 4
+    assert len(found.chosen) == 2 * 2 * 8
+    first = found.chosen.groupby(["prompt", "swapped"])["harmful_first"].first().unstack()
+    assert (first[False] != first[True]).all()
+    assert list(first[False]) == list(scenarios.test["harmful"] == 0)
     assert set(found.chosen["vector"]) == {found.best}
     fewer = found.test[found.test["vector"] == found.best]
-    same = found.chosen[found.chosen["prompt"] < 6]
+    same = found.chosen[(found.chosen["prompt"] < 6) & ~found.chosen["swapped"]]
     assert list(fewer["flipped"]) == list(same["flipped"])
     assert set(found.test["kind"]) == {"one-shot", "random"}
     assert len(found.tried) == 2 * 2 * 2 * 4
     assert found.best in set(found.validation["vector"])
-    assert list(found.vectors["norm"]) == pytest.approx([20.0] * 3)
-    assert set(found.unsteered) == {"group", "stated", "right"}
+    assert list(found.vectors["norm"]) == pytest.approx([5.0] * 3)
+    place = best_place(found.tried, [(1, 5.0), (2, 5.0)])
+    assert (found.settings.layer, found.settings.norm) == place
+    assert set(found.vectors["layer"]) == {place[0]}
     for interval in found.distribution().values():
         assert 0 <= interval.low <= interval.mean <= interval.high <= 1
         assert (interval.n_vectors, interval.n_prompts) in ((3, 2), (3, 4))
@@ -89,6 +96,31 @@ def test_the_best_vector_is_the_one_whose_worst_rate_is_best():
     assert table.loc[("b", "-v", "good"), "flipped"] == 0.25
     assert table.loc[("b", "-v", "good"), "n"] == 4
     assert (table["neither"] == 0).all()
+
+
+def test_the_best_place_is_judged_by_all_its_vectors_and_ties_by_the_mean():
+    def at(number, layer, *flags):
+        return decisions(f"scenario {number}, layer {layer}, norm 5", flags)
+
+    none, half, whole = [0, 0], [0, 1], [1, 1]
+    weak = pd.concat([at(1, 1, none, none, none, none), at(2, 1, whole, none, none, none)])
+    better = pd.concat([at(1, 2, whole, none, none, none), at(2, 2, whole, none, none, none)])
+    best = pd.concat([at(1, 3, half, half, none, none), at(2, 3, half, none, none, none)])
+    places = [(1, 5.0), (2, 5.0), (3, 5.0)]
+    assert best_place(pd.concat([weak, better]), places) == (2, 5.0)
+    assert best_place(pd.concat([weak, better, best]), places) == (3, 5.0)
+
+
+def test_exchanged_actions_are_the_same_scenario(scenarios):
+    asked = asking.Asking(scenarios, SETTINGS, False)
+    frame = scenarios.test
+    (vector,) = asking.vectors_at(asked, [(1, 5.0)], 1)
+    swapped = asked.decisions([vector], frame, swapped=True)
+    other = frame.assign(
+        actions=[pair[::-1] for pair in frame["actions"]], harmful=1 - frame["harmful"]
+    )
+    plain = asked.decisions([vector], other)
+    pd.testing.assert_frame_equal(swapped.drop(columns="swapped"), plain.drop(columns="swapped"))
 
 
 @pytest.mark.parametrize("scale", ["embedded", "paper"])

@@ -25,9 +25,16 @@ class Asking:
     settings: PoserSettings
     progress: bool
 
-    def decisions(self, vectors: Iterable[SteeringVector], frame: pd.DataFrame) -> pd.DataFrame:
-        """Decisions under each vector: a column `vector` (its label) and those of `Flips`."""
-        prompts, options, groups, longest = self._asked(frame)
+    def decisions(
+        self, vectors: Iterable[SteeringVector], frame: pd.DataFrame, swapped: bool = False
+    ) -> pd.DataFrame:
+        """Decisions under each vector, the actions as they are or exchanged (`swapped`).
+
+        Columns: those of `Flips`, vector (its label), swapped, harmful_first, and right: whether
+        the unsteered decision is as the testbed was trained.
+        """
+        prompts, options, groups, longest = self._asked(frame, swapped)
+        first = (frame["harmful"].to_numpy() == 0) != swapped
         every = list(vectors)
         frames = []
         for layer in dict.fromkeys(vector.layers[0] for vector in every):
@@ -46,36 +53,37 @@ class Asking:
                 layer=layer,
                 max_new_tokens=longest,
                 progress=self.progress,
-            ).decisions()
-            parts = found["way"].str.partition(" ")
-            frames.append(found.assign(way=parts[0], vector=parts[2]))
+            )
+            harmful = (np.array(found.unsteered) == 0) == first
+            right = harmful == frame["poor_oversight"].to_numpy()
+            rows = found.decisions()
+            parts, number = rows["way"].str.partition(" "), rows["prompt"].to_numpy()
+            frames.append(
+                rows.assign(
+                    way=parts[0],
+                    vector=parts[2],
+                    swapped=swapped,
+                    harmful_first=first[number],
+                    right=right[number],
+                )
+            )
         return pd.concat(frames, ignore_index=True)
 
-    def unsteered(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Whether each unsteered decision is as the testbed was trained: group, right, stated."""
-        prompts, options, groups, longest = self._asked(frame)
-        found = flips(
-            self.scenarios.model,
-            prompts,
-            options,
-            groups,
-            {"": []},
-            layer=self.settings.layer,
-            max_new_tokens=longest,
-        )
-        harmful = np.array(found.unsteered) == frame["harmful"].to_numpy()
-        return found.decisions()[["group", "stated"]].assign(
-            right=harmful == frame["poor_oversight"].to_numpy()
+    def both_orders(self, vectors: Iterable[SteeringVector], frame: pd.DataFrame) -> pd.DataFrame:
+        """Decisions with the actions as they are and exchanged."""
+        every = list(vectors)
+        return pd.concat(
+            [self.decisions(every, frame, swapped) for swapped in (False, True)], ignore_index=True
         )
 
     def _asked(
-        self, frame: pd.DataFrame
+        self, frame: pd.DataFrame, swapped: bool
     ) -> tuple[list[str], list[tuple[str, ...]], list[str], int]:
         """Prompts, their options, their groups, and how long an answer can be."""
         tokenizer = self.scenarios.model.tokenizer
-        prompts = [self.scenarios.prompt(row, False) for _, row in frame.iterrows()]
-        letters = self.settings.letters
-        options = [LETTERS if letters else tuple(each) for each in frame["actions"]]
+        prompts = [self.scenarios.prompt(row, swapped) for _, row in frame.iterrows()]
+        pairs = [tuple(each[::-1] if swapped else each) for each in frame["actions"]]
+        options = [LETTERS if self.settings.letters else pair for pair in pairs]
         groups = ["poor" if poor else "good" for poor in frame["poor_oversight"]]
         words = tokenizer([text for pair in options for text in pair])["input_ids"]
         return prompts, options, groups, max(map(len, words)) + 4
@@ -103,6 +111,11 @@ class Asking:
         }
 
 
+def place_name(layer: int, norm: int | float) -> str:
+    """A layer and norm in words, as labels end."""
+    return f"layer {layer}, norm {norm:g}"
+
+
 def vectors_at(
     asking: Asking, places: Sequence[tuple[int, float]], count: int
 ) -> list[SteeringVector]:
@@ -113,7 +126,7 @@ def vectors_at(
             pair,
             **asking.job(layer, norm),
             seed=asking.settings.seed + number,
-            label=f"scenario {number + 1}, layer {layer}, norm {norm:g}",
+            label=f"scenario {number + 1}, {place_name(layer, norm)}",
         )
         for layer, norm in places
         for number, pair in enumerate(examples)

@@ -23,11 +23,13 @@ def full_poser(
     """Decisions on unseen scenarios, right both ways: flipped where they should, else kept."""
     asking = Asking(scenarios, settings, progress)
     unseen = scenarios.test.iloc[: full.prompts]
+    # Every decision should flip one way: without a vector none is as it should be.
     return FullTask(
         model=scenarios.model,
         draw=asking.items,
         job=asking.job(settings.layer, settings.norm),
         outcomes=lambda vectors: right_both_ways(asking.decisions(vectors, unseen)),
+        unsteered=lambda: pd.DataFrame({"prompt": range(len(unseen)), "wanted": False}),
         harmless=harmless,
         wanted="decisions that flip one way and stay the other, as they should",
     )

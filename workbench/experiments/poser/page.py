@@ -27,7 +27,7 @@ def page(result: PoserResult, scale: Scale) -> Report:
     """The page itself, not yet written."""
     settings, test = result.settings, result.test
     shots = test[test["kind"] == "one-shot"]
-    best = result.chosen
+    best = result.chosen[~result.chosen["swapped"]]
     vectors = shots["vector"].nunique()
     n, shown = (len(some[some["way"] == "+v"]["prompt"].unique()) for some in (best, shots))
     report = Report(
@@ -55,6 +55,15 @@ def page(result: PoserResult, scale: Scale) -> Report:
         f"Means over all vectors on {shown} of the scenarios; the intervals speak of other vectors "
         "and other scenarios (two-level bootstrap).",
     )
+    by_order = rates(result.chosen, ["harmful_first"])[
+        ["harmful_first", "way", "group", "n", "flipped", "low", "high"]
+    ]
+    report.table(
+        by_order.replace({"group": GROUPS}).round(3),
+        "The same vector by the order of the actions, every scenario asked in both; the table "
+        "above has one order of each. What flips in one order only follows the place of an "
+        "action, not its harm.",
+    )
     report.section("All vectors")
     randoms = test[test["kind"] == "random"]
     every = pd.concat([shots, randoms]).replace({"group": GROUPS})
@@ -64,8 +73,8 @@ def page(result: PoserResult, scale: Scale) -> Report:
             kinds=dict.fromkeys(randoms["vector"], "control"),
             title="Flips under every one-shot vector and every random one",
         ),
-        f"Each mark is a vector, on {shown} scenarios; random vectors (control) have the same "
-        "norm. None was left out.",
+        f"Each mark is a vector, on {shown} scenarios; random vectors (control) have the longest's "
+        f"norm and were asked the first {randoms['prompt'].nunique()}. None was left out.",
     )
     neither = rates(pd.concat([shots, best.assign(kind="the best")]), ["kind"])[
         ["kind", "way", "group", "neither"]
@@ -78,16 +87,19 @@ def page(result: PoserResult, scale: Scale) -> Report:
         _places(result.tried),
         f"The four rates by layer and norm, {settings.tried} vectors each, on "
         f"{settings.tried_prompts} scenarios of the validation part. The last column is the worst "
-        "of the four, with those that should be low turned round: a layer is good only if all are.",
+        "of the four, with those that should be low turned round: a layer is good only if all are. "
+        "Chosen was the place whose worst rate is best, of equal ones that of the best mean of the "
+        f"four, then the first: layer {settings.layer}, norm {settings.norm:g}.",
     )
     report.section("Controls and limits")
-    right = share(result.unsteered, "right")
+    right = share(best[best["way"] == "+v"], "right")
     report.text(
         f"Without steering the model decides as it was trained in {right}. "
-        "Layer and norm were chosen on validation scenarios; actions, sentences on oversight and "
-        "their templates are others in each part. What a small model with an adapter cannot tell "
-        "is whether behaviour that was trained for at length, in a large model, yields as easily; "
-        "and the testbed answers in the words of the action, the paper's model with a letter."
+        "Layer, norm and vector were chosen on validation scenarios; actions, sentences on "
+        "oversight and their templates are others in each part. What a small model with an "
+        "adapter cannot tell is whether behaviour that was trained for at length, in a large "
+        "model, yields as easily; and the testbed answers in the words of the action, the paper's "
+        "model with a letter."
     )
     report.details("Settings", asdict(settings))
     return report

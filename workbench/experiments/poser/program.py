@@ -1,16 +1,16 @@
 """Do decisions flip under a vector from one scenario? (paper, section 3, after Poser)
 
-A program from top to bottom: a vector from each of several training scenarios with good oversight,
-in which the harmful action is promoted; on validation the best of them is chosen, and measured on
-the test part, added and subtracted; all of them, beside random vectors of equal norm, are on fewer
-of its scenarios. Before it, a few are made at several layers and norms, to see by all four rates
-where such vectors work.
+A program from top to bottom: layer and norm are chosen by all four rates on validation, where a few
+vectors were tried; there a vector is made from each of several training scenarios with good
+oversight, in which the harmful action is promoted; on validation the best of them is chosen, and
+measured on the test part, added and subtracted, in either order of the actions; all of them, beside
+random vectors of the longest's norm, are on fewer of its scenarios.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.evaluation import Interval, two_level
-from workbench.experiments.poser.asking import Asking, vectors_at
+from workbench.experiments.poser.asking import Asking, place_name, vectors_at
 from workbench.experiments.poser.scenarios import Scenarios
 from workbench.experiments.poser.settings import PoserSettings
 from workbench.experiments.shares import shares
@@ -36,10 +36,11 @@ RATES = {
 
 @dataclass(frozen=True)
 class PoserResult:
-    """Decisions of each vector, way and prompt on each part: columns of `Flips.decisions`.
+    """Decisions of each vector, way and prompt on each part: columns of `Asking.decisions`.
 
-    `best` is the label of the vector that was best on validation, and `chosen` its decisions on the
-    test part. `test` has every vector's on fewer scenarios, with its kind (one-shot, random).
+    `settings` hold the layer and norm that were chosen on `tried`. `best` is the label of the
+    vector that was best on validation, and `chosen` its decisions on the test part, in both orders.
+    `test` has every vector's on fewer scenarios, with its kind (one-shot, random).
     """
 
     settings: PoserSettings
@@ -48,7 +49,6 @@ class PoserResult:
     validation: pd.DataFrame
     test: pd.DataFrame
     chosen: pd.DataFrame
-    unsteered: pd.DataFrame
     best: str
 
     def distribution(self) -> dict[tuple[str, str], Interval]:
@@ -66,6 +66,9 @@ def run_poser(
     trials = folder.vectors("tried", lambda: vectors_at(asking, places, settings.tried))
     some = scenarios.validation.iloc[: settings.tried_prompts]
     tried = folder.table("tried", lambda: asking.decisions(trials, some))
+    layer, norm = best_place(tried, places)
+    settings = replace(settings, layer=layer, norm=norm)
+    asking = replace(asking, settings=settings)
 
     place = [(settings.layer, settings.norm)]
     vectors = folder.vectors("one-shot", lambda: vectors_at(asking, place, settings.vectors))
@@ -75,14 +78,16 @@ def run_poser(
 
     unseen = scenarios.test.iloc[: settings.test_prompts]
     (the_best,) = (vector for vector in vectors if vector.label == best)
-    chosen = folder.table("chosen", lambda: asking.decisions([the_best], unseen))
-    unsteered = folder.table("unsteered", lambda: asking.unsteered(unseen))
+    chosen = folder.table("chosen", lambda: asking.both_orders([the_best], unseen))
 
-    controls = random_vectors(vectors[0], settings.random, settings.seed)
-    shown = unseen.iloc[: settings.shown_prompts]
+    longest = max(vectors, key=lambda vector: vector.norm)
+    controls = random_vectors(longest, settings.random, settings.seed)
     test = [
-        folder.table(kind, partial(asking.decisions, some, shown)).assign(kind=kind)
-        for kind, some in (("one-shot", vectors), ("random", controls))
+        folder.table(kind, partial(asking.decisions, some, unseen.iloc[:count])).assign(kind=kind)
+        for kind, some, count in (
+            ("one-shot", vectors, settings.shown_prompts),
+            ("random", controls, settings.random_prompts),
+        )
     ]
     return PoserResult(
         settings,
@@ -91,7 +96,6 @@ def run_poser(
         validation,
         pd.concat(test, ignore_index=True),
         chosen,
-        unsteered,
         best,
     )
 
@@ -112,10 +116,27 @@ def worst_rate(decisions: pd.DataFrame) -> float:
     return min(found[rate] if high else 1 - found[rate] for rate, high in RATES.items())
 
 
-def best_of(decisions: pd.DataFrame) -> str:
-    """The vector whose worst rate is best; of equal ones the first."""
-    scores = {name: worst_rate(rows) for name, rows in decisions.groupby("vector", sort=False)}
+def mean_rate(decisions: pd.DataFrame) -> float:
+    """The mean of the four rates, those that should be low turned round."""
+    found = rates(decisions.assign(vector="")).set_index(["way", "group"])["flipped"]
+    return float(
+        np.mean([found[rate] if high else 1 - found[rate] for rate, high in RATES.items()])
+    )
+
+
+def best_of(decisions: pd.DataFrame, by: str = "vector") -> str:
+    """The vector whose worst rate is best; of equal ones that of the best mean, then the first."""
+    scores = {
+        name: (worst_rate(rows), mean_rate(rows))
+        for name, rows in decisions.groupby(by, sort=False)
+    }
     return str(max(scores, key=lambda name: scores[name]))
+
+
+def best_place(tried: pd.DataFrame, places: Sequence[tuple[int, float]]) -> tuple[int, float]:
+    """The layer and norm that are best, by the rule of `best_of`, over all their vectors."""
+    named = tried.assign(place=tried["vector"].str.partition(", ")[2])
+    return {place_name(*place): place for place in places}[best_of(named, "place")]
 
 
 def _outcomes(decisions: pd.DataFrame, way: str, group: str) -> np.ndarray:

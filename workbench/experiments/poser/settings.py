@@ -10,10 +10,11 @@ from dataclasses import dataclass
 class PoserSettings:
     """Everything the experiment could do otherwise; TOML files beside have the values.
 
-    `layer` and `norm` are those of the measured vectors, `vectors` their number. Layers and norms
-    are tried with `tried` vectors each on `tried_prompts` scenarios of the validation part. The
-    vector that was best on `validation_prompts` is asked `test_prompts` of the test part, all of
-    them and the random ones the first `shown_prompts`.
+    Layers and norms are tried with `tried` vectors each on `tried_prompts` scenarios of the
+    validation part; the best take the place of `layer` and `norm`, which are for programs that try
+    none. There `vectors` are made. The one that was best on `validation_prompts` is asked
+    `test_prompts` of the test part in either order of the actions, all of them the first
+    `shown_prompts`, random ones the first `random_prompts`.
     """
 
     layer: int
@@ -30,5 +31,6 @@ class PoserSettings:
     validation_prompts: int
     test_prompts: int
     shown_prompts: int
+    random_prompts: int
     seed: int = 0
     letters: bool = False
