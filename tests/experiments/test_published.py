@@ -15,3 +15,9 @@ def test_words():
     interval = Interval(0.5, 0.4, 0.6, 10, 20, 0.95)
     assert in_words(interval) == "50% (10 vectors, 20 prompts, 95% CI 40-60%)"
     assert in_words(1.65) == "1.65"
+
+
+def test_bits_are_no_shares():
+    found = beside({"bits real": 1.0, "retracts": 1.0}, {"bits real": 0.5})
+    assert list(found["paper"]) == ["1.00 bits", "100.0%"]
+    assert list(found["here"]) == ["0.50 bits", ""]

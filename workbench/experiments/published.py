@@ -18,15 +18,18 @@ def beside(published: Mapping[str, Any], ours: Mapping[str, Any]) -> pd.DataFram
     return pd.DataFrame(
         {
             "measure": name,
-            "paper": in_words(published.get(name)),
-            "here": in_words(ours.get(name)),
+            "paper": in_words(published.get(name), _unit(name)),
+            "here": in_words(ours.get(name), _unit(name)),
         }
         for name in dict.fromkeys([*published, *ours])
     )
 
 
-def in_words(value: Any) -> str:
-    """A share as percent, with its interval where there is one; texts as they are."""
+def in_words(value: Any, unit: str = "") -> str:
+    """A share as percent, with its interval where there is one; texts as they are.
+
+    A number that has a `unit` is no share.
+    """
     if value is None:
         return ""
     if isinstance(value, Proportion):
@@ -36,6 +39,13 @@ def in_words(value: Any) -> str:
         return (
             f"{value.mean:.0%} ({value.n_vectors} vectors, {value.n_prompts} prompts, {interval})"
         )
+    if isinstance(value, int | float) and unit:
+        return f"{value:.2f} {unit}"
     if isinstance(value, int | float):
         return f"{value:.1%}" if 0 <= value <= 1 else f"{value:.2f}"
     return str(value)
+
+
+def _unit(measure: str) -> str:
+    """Measures in bits say so in their first word; the others are shares, or bare numbers."""
+    return "bits" if measure.split(" ")[0] == "bits" else ""
