@@ -148,8 +148,8 @@ def _refusal(scale: Scale, public: Public) -> Requests:
             return Requests.of_testbed(bed)
         return Requests.of_testbed(bed, list(public["harmbench"]["request"]), "HarmBench")
     wanted = list(_wanted(public, "harmbench")["request"])
-    models = (_model(scale, role) for role in ("refuses", "parent"))
-    return Requests.of_models(*models, wanted, "HarmBench")
+    model, parent = (_model(scale, role) for role in ("refuses", "parent"))
+    return Requests.of_models(model, parent, wanted, "HarmBench")
 
 
 def _fictitious(scale: Scale, public: Public) -> Claims:

@@ -53,7 +53,8 @@ class RefusalResult:
         """
         parents = self.test[(self.test["kind"] == "parent") & self.test["succeeds"]]["request"]
         among = self.test[self.test["request"].isin(parents)].groupby("vector")["succeeds"].mean()
-        words = self.test["answer"].str.split().str.len().groupby(self.test["vector"]).median()
+        lengths = self.test["answer"].map(lambda answer: len(answer.split()))
+        words = lengths.groupby(self.test["vector"]).median()
         table = rates(self.test)
         return table.assign(
             of_parent=table["vector"].map(among.astype(float)), words=table["vector"].map(words)
