@@ -28,6 +28,7 @@ def revisions(subject: Any) -> dict[str, str | None]:
 
     `subject` is a model, or has one as `model`, and perhaps another as `parent`.
     """
+    models: list[Any]
     if isinstance(subject, Module):
         models = [subject]
     else:
