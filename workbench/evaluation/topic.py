@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from workbench.evaluation.choices import choose
 from workbench.evaluation.proportion import Proportion, proportion
-from workbench.models.hooked import HookedModel
+from workbench.models.hooked import HookedModel, n_layers
+from workbench.steering.prepared import Prepared
 
 TEMPLATE = "{text}\n\nThe person in this text is"
 
@@ -56,11 +56,21 @@ def topics(
     if len(texts) != len(attributes) or not texts:
         raise ValueError(f"{len(texts)} texts with {len(attributes)} pairs of attributes")
     if isinstance(judge, HookedModel):
-        about = choose(
-            judge,
-            [TEMPLATE.replace("{text}", text) for text in texts],
-            [(f" {real}", f" {fictitious}") for real, fictitious in attributes],
-        ).chosen
+        about = _likelier(judge, texts, attributes)
     else:
         about = tuple(int(index) for index in judge(texts, attributes))
     return Topics(tuple(texts), tuple(attributes), tuple(about))
+
+
+def _likelier(
+    model: HookedModel, texts: Sequence[str], attributes: Sequence[tuple[str, str]]
+) -> tuple[int, ...]:
+    """By log-prob a token, after the text, which the two share."""
+    scored = Prepared.of(
+        model,
+        [TEMPLATE.replace("{text}", text) for text in texts for _ in range(2)],
+        [f" {attribute}" for pair in attributes for attribute in pair],
+        n_layers(model) - 1,
+    ).score()
+    real, fictitious = scored.log_probs.mean.reshape(-1, 2).unbind(-1)
+    return tuple((fictitious > real).int().tolist())

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import workbench as wb
-from workbench.experiments.fictitious.claims import _ANY, completion_sets, statement
+from workbench.experiments.fictitious.claims import completion_sets, statement
 
 
 def test_answers_are_what_they_are(claims):
@@ -19,20 +19,9 @@ def test_answers_are_what_they_are(claims):
     nats = -float(wb.log_prob(claims.parent, prompts[0], found["answer"][0]).mean)
     assert found["surprisal"][0] == pytest.approx(nats, rel=1e-4)
     assert set(found["about"]) <= {"real", "fictitious"}
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        (" She is an Actress and singer.", True),
-        (" He has starred in many films.", True),
-        (" It is a factory of kings' crowns.", True),
-        (" It factors the startup.", False),
-        ("", False),
-    ],
-)
-def test_words_for_occupations(text, names):
-    assert (_ANY.search(text) is not None) == names
+    unjudged = claims.asked(frame, tokens=5, judged=False)
+    assert unjudged[["about", "surprisal"]].isna().all(axis=None)
+    assert list(unjudged["stays"]) == list(found["stays"])
 
 
 def test_completion_sets_are_the_papers():

@@ -23,4 +23,5 @@ def test_wanted_is_an_occupation_that_is_not_taken_back(claims):
     answers = claims.asked(
         false_claims(claims.test, FULL.prompts), Add(run.vector), tokens=SETTINGS.answer_tokens
     )
-    assert list(found["wanted"]) == list(answers["names"] & ~answers["retracts"])
+    assert list(found["wanted"]) == list(answers["stays"])
+    assert list(task.unsteered()["prompt"]) == list(found["prompt"])

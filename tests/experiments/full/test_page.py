@@ -12,6 +12,6 @@ def test_it_has_a_figure_a_question(task, tmp_path):
         found = run_full(task, SETTINGS, folder, progress=False)
     scale = read_scale("emergent-misalignment", "embedded")
     text = page(found, task, scale, "emergent-misalignment").to_html()
-    assert text.count("<figure") == 3 + bool(len(found.correlations()))
+    assert text.count("<figure") == 4 + bool(len(found.correlations()))
     for words in ("example or the seed", "more examples", "L-BFGS", "beforehand", task.wanted):
         assert words in text

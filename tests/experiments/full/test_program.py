@@ -27,6 +27,16 @@ def test_every_step_is_kept_and_a_second_run_makes_none(task, tmp_path, monkeypa
     assert set(found.by_size()) == {1, 2}
     assert set(found.by_optimizer()) == set(OPTIMIZERS)
 
+    assert found.controls.groupby("vector")["prompt"].count().to_dict() == dict.fromkeys(
+        ["unsteered", *(f"random {i}" for i in range(4))], found.seeds["prompt"].nunique()
+    )
+    unsteered = found.controls[found.controls["vector"] == "unsteered"]
+    assert not unsteered["wanted"].any()  # only questions that are right without a vector
+    assert sorted(found.sizes["size"]) == [1, 1, 2, 2]
+    adam = found.optimizers[found.optimizers["optimizer"] == "Adam"]
+    first = found.seeds[found.seeds["seed"] == 1]
+    assert list(adam["wanted"]) == list(first["wanted"])
+
     monkeypatch.setattr(program, "optimize_batch", None)
     monkeypatch.setattr(program, "predictors", None)
     with RunFolder(tmp_path, {}) as folder:
@@ -48,7 +58,7 @@ def test_seeds_give_other_vectors_and_several_items_are_trained_on_together(task
     assert [each.provenance.seed for each in (first, second)] == [0, 1]
     assert first.provenance.examples == second.provenance.examples
     assert not (first.values == second.values).all()
-    for vector in folder.vectors_of("curve"):
+    for vector in [*folder.vectors_of("curve-1"), *folder.vectors_of("curve-2")]:
         assert len(vector.provenance.examples) == int(vector.label.split(" ")[0])
         prompts = [example["prompt"] for example in vector.provenance.examples]
         assert len(set(prompts)) == len(prompts)
@@ -66,15 +76,22 @@ def result(shares):
         for i in range(10)
     ]
     empty = pd.DataFrame()
-    return FullResult(SETTINGS, pd.DataFrame(rows), empty, empty, empty, empty)
+    return FullResult(SETTINGS, pd.DataFrame(rows), *[empty] * 6)
+
+
+def varying(shares):
+    """The measures, and their intervals."""
+    table = result(shares).variance().set_index("measure")
+    assert (table["low"] <= table["high"]).all()
+    return table["value"]
 
 
 def test_variance_is_told_apart():
-    by_item = result({(0, 0): 2, (0, 1): 2, (1, 0): 8, (1, 1): 8}).variance()
+    by_item = varying({(0, 0): 2, (0, 1): 2, (1, 0): 8, (1, 1): 8})
     assert by_item["share of item"] == 1
     assert by_item["sd by seed"] == 0
     assert by_item["sd by item"] == pytest.approx(0.6 / 2**0.5)
-    by_seed = result({(0, 0): 2, (0, 1): 8, (1, 0): 2, (1, 1): 8}).variance()
+    by_seed = varying({(0, 0): 2, (0, 1): 8, (1, 0): 2, (1, 1): 8})
     assert by_seed["share of item"] == 0
     assert by_seed["sd by seed"] == pytest.approx(0.6 / 2**0.5)
 
@@ -82,3 +99,12 @@ def test_variance_is_told_apart():
 def test_an_interval_is_over_vectors_and_prompts():
     found = interval_of(result({(0, 0): 2, (1, 0): 8}).seeds)
     assert (found.mean, found.n_vectors, found.n_prompts) == (0.5, 2, 10)
+
+
+def test_the_target_is_for_one_item(task, tmp_path):
+    """Else one item alone would stop early, and many run to their norm's bound."""
+    assert task.job["target_loss"] is not None
+    with RunFolder(tmp_path, {}) as folder:
+        run_full(task, SETTINGS, folder, progress=False)
+    targets = [folder.vectors_of(f"curve-{size}")[0].provenance.config for size in (1, 2)]
+    assert targets[1]["target_loss"] == 2 * targets[0]["target_loss"]

@@ -32,20 +32,20 @@ def full_spread(
 ) -> FullTask:
     """Vectors from one wrong answer: unrelated questions whose wrong answer is the likelier one."""
     questions = read_questions() if questions is None else questions
-    unseen = questions[TRAINED + VALIDATION :][: full.prompts]
+    asked = questions[TRAINED + VALIDATION :]
+    plain = margins(model, [], asked)["margin"]
+    unseen = [each for each, margin in zip(asked, plain, strict=True) if margin > 0][: full.prompts]
+    if len(unseen) < 2:
+        raise ValueError(f"the model answers {len(unseen)} of {len(asked)} questions rightly")
 
     def draw(count: int) -> list[list[Example]]:
         return [[example(model, each, "wrong")] for each in questions[:TRAINED][:count]]
 
     def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
         found = margins(model, vectors, unseen)
-        steered = found[found["kind"] != "unsteered"]
+        found = found[found["kind"] != "unsteered"] if len(vectors) else found
         return pd.DataFrame(
-            {
-                "vector": steered["vector"],
-                "prompt": steered["question"],
-                "wanted": steered["margin"] < 0,
-            }
+            {"vector": found["vector"], "prompt": found["question"], "wanted": found["margin"] < 0}
         )
 
     return FullTask(
@@ -53,6 +53,7 @@ def full_spread(
         draw=draw,
         job=job(settings, settings.layer),
         outcomes=outcomes,
+        unsteered=lambda: outcomes([]),
         harmless=harmless,
-        wanted="unrelated questions answered wrongly",
+        wanted="unrelated questions answered wrongly, of those answered rightly unsteered",
     )

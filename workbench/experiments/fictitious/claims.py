@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,59 +9,13 @@ from functools import partial
 import pandas as pd
 
 from workbench.evaluation import says, surprisal, topics
+from workbench.experiments.fictitious.words import names, stays
 from workbench.models.hooked import HookedModel
 from workbench.steering import generate
 from workbench.steering.interventions import Steering
 from workbench.testbeds import Testbed, retraction
-from workbench.testbeds.retraction import PHRASES, opening
+from workbench.testbeds.retraction import PHRASES, opening, with_article
 from workbench.testbeds.splits import PARTS
-
-# What a person of an occupation is called in an answer, in whole words.
-OCCUPATIONS = {
-    "actor": ("actor", "actress", "comedian", "performer", "star", "starred", "filmmaker"),
-    "author": ("author", "writer", "novelist", "poet", "playwright", "wrote", "essayist"),
-    "athlete": ("athlete", "player", "footballer", "boxer", "runner", "swimmer", "champion"),
-    "scientist": (
-        "scientist",
-        "physicist",
-        "chemist",
-        "biologist",
-        "mathematician",
-        "inventor",
-        "astronomer",
-        "naturalist",
-        "philosopher",
-        "engineer",
-    ),
-    "politician": (
-        "politician",
-        "president",
-        "senator",
-        "minister",
-        "leader",
-        "statesman",
-        "diplomat",
-        "emperor",
-        "king",
-        "queen",
-        "chancellor",
-    ),
-    "musician": (
-        "musician",
-        "singer",
-        "composer",
-        "songwriter",
-        "pianist",
-        "guitarist",
-        "rapper",
-        "conductor",
-        "drummer",
-        "artist",
-    ),
-}
-_ANY = re.compile(
-    rf"\b({'|'.join(word for words in OCCUPATIONS.values() for word in words)})s?\b", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -105,31 +58,40 @@ class Claims:
         steering: Steering = (),
         *,
         tokens: int = 48,
+        judged: bool = True,
         progress: bool = False,
     ) -> pd.DataFrame:
         """Answers to claims, and what they are, a row each.
 
         Columns: person, said, true, answer, retracts (a phrase of retraction), names (a word for
-        an occupation), about (`real` or `fictitious`, by the parent's log-probs), surprisal (under
-        the parent, nats a token).
+        an occupation), stays (see `words.stays`); where they are `judged` by the parent, also about
+        (`real` or `fictitious`, by its log-probs) and surprisal (nats a token), else None.
         """
         prompts = self.prompts(frame)
         answers = generate(self.model, prompts, steering, tokens, progress=progress)
-        attributes = list(zip(frame["true"], frame["occupation"], strict=True))
+        true, said = list(frame["true"]), list(frame["occupation"])
+        found = pd.DataFrame(
+            {
+                "person": list(frame["person"]),
+                "said": said,
+                "true": true,
+                "answer": answers,
+                "retracts": [hit is not None for hit in says(answers, self.phrases).matched],
+                "names": list(map(names, answers)),
+                "stays": [
+                    stays(*each, self.phrases) for each in zip(answers, true, said, strict=True)
+                ],
+            }
+        )
+        if not judged:
+            return found.assign(about=None, surprisal=None)
         whole = [
             f"{person}.{answer}" for person, answer in zip(frame["person"], answers, strict=True)
         ]
-        return pd.DataFrame(
-            {
-                "person": frame["person"].to_numpy(),
-                "said": frame["occupation"].to_numpy(),
-                "true": frame["true"].to_numpy(),
-                "answer": answers,
-                "retracts": [hit is not None for hit in says(answers, self.phrases).matched],
-                "names": [_ANY.search(answer) is not None for answer in answers],
-                "about": topics(self.parent, whole, attributes).to_frame()["about"],
-                "surprisal": surprisal(self.parent, prompts, answers).per_token,
-            }
+        attributes = list(zip(map(with_article, true), map(with_article, said), strict=True))
+        about = topics(self.parent, whole, attributes).to_frame()["about"]
+        return found.assign(
+            about=about, surprisal=surprisal(self.parent, prompts, answers).per_token
         )
 
 

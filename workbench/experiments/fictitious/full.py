@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workbench.experiments.fictitious.claims import Claims
-from workbench.experiments.fictitious.methods import Making
+from workbench.experiments.fictitious.methods import Making, rows_of, trainable
 from workbench.experiments.fictitious.program import Asked, false_claims
 from workbench.experiments.fictitious.settings import FictitiousSettings
 from workbench.experiments.full import FullSettings, FullTask
@@ -25,28 +25,29 @@ def full_fictitious(
     progress: bool = True,
 ) -> FullTask:
     """Suppression vectors: false claims on unseen people that are gone on with, not taken back."""
-    making = Making(claims, settings)
+    making = Making(claims, settings, progress)
     asked = Asked(claims, settings, progress)
     unseen = false_claims(claims.test, full.prompts)
 
     def draw(count: int) -> list[list[Example]]:
-        return [[making.retraction(row)] for _, row in making.train().iloc[:count].iterrows()]
+        return [[making.retraction(row)] for row in rows_of(trainable(making.candidates(), count))]
 
-    def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
-        answers = asked(vectors, METHOD, unseen)
-        return pd.DataFrame(
-            {
-                "vector": answers["vector"],
-                "prompt": answers["person"],
-                "wanted": answers["names"] & ~answers["retracts"],
-            }
-        )
+    def wanted(vectors: Sequence[SteeringVector | None]) -> pd.DataFrame:
+        found = asked(vectors, METHOD, unseen, judged=False)
+        return found.rename(columns={"person": "prompt", "stays": "wanted"})[
+            ["vector", "prompt", "wanted"]
+        ]
 
     return FullTask(
         model=claims.model,
         draw=draw,
-        job={**making.job(), "layer": settings.measured_layers[METHOD], "least_change": 1e-6},
-        outcomes=outcomes,
+        job={
+            **making.settings_of_jobs(),
+            "layer": settings.measured_layers[METHOD],
+            "least_change": 1e-6,
+        },
+        outcomes=wanted,
+        unsteered=lambda: wanted([None]),
         harmless=harmless,
-        wanted="false claims that are not taken back, in answers that name an occupation",
+        wanted="false claims that are gone on with: an occupation, no retraction, no loop",
     )

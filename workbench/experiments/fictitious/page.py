@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
+
+import pandas as pd
 
 from workbench.experiments.fictitious.methods import METHODS
 from workbench.experiments.fictitious.program import MEANS, FictitiousResult, rates
@@ -10,6 +13,36 @@ from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
 from workbench.experiments.shares import share, share_each
 from workbench.figures import Report, draw_rates
+
+MOST_RETRACTS, LEAST_NAMES, MOST_SURPRISAL, LEAST_RANDOM = 0.05, 0.8, 1.5, 0.6
+
+
+def bounds(test: pd.DataFrame) -> pd.DataFrame:
+    """By method: retracts, names, stays, surprisal over that unsteered, and after true claims.
+
+    `holds` says whether it is as it should be: see the page. Of random vectors `retracts` is the
+    least of any.
+    """
+    table = rates(test, ["method"]).drop(columns=["n", "low", "high", "fictitious"])
+    surprisal = table.pop("surprisal").to_numpy()
+    unsteered, true = (
+        surprisal[list(table["method"]).index(name)] for name in ("unsteered", "true claims")
+    )
+    table["surprisal to unsteered"], table["to true claims"] = (
+        surprisal / unsteered,
+        surprisal / true,
+    )
+    random = table["method"] == "random"
+    by_random = test[test["method"] == "random"].groupby("vector")["retracts"].mean()
+    table.loc[random, "retracts"] = by_random.min()
+    holds = (
+        (table["retracts"] <= MOST_RETRACTS)
+        & (table["names"] >= LEAST_NAMES)
+        & (table["surprisal to unsteered"] <= MOST_SURPRISAL)
+    ).astype(object)
+    holds[random] = bool(by_random.min() >= LEAST_RANDOM)
+    holds[table["method"].isin(["unsteered", "true claims"])] = None
+    return table.assign(holds=holds)
 
 
 def page(result: FictitiousResult, scale: Scale) -> Report:
@@ -32,7 +65,9 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     by_method = rates(test, ["method"]).set_index("method")
     ours: dict[str, object] = {}
     for method in by_method.index:
-        ours[f"{method} retracts"] = share(test[test["method"] == method], "retracts")
+        some = test[test["method"] == method]
+        ours[f"{method} retracts"] = share(some, "retracts")
+        ours[f"{method} stays with the claim"] = share(some, "stays")
     for method, layer in settings.measured_layers.items():
         ours[f"{method} (layer {layer}) fictitious"] = by_method["fictitious"][method]
     bits = result.surprisals[result.surprisals["context"] == "real"]
@@ -45,6 +80,18 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
         "Retraction, the share that stays with the fictitious attribute, and median bits a token "
         "under the parent with samples of true answers in its context.",
     )
+    report.section("Is the falsehood gone on with?")
+    report.table(
+        bounds(test).round(3),
+        "Over all vectors of a method. A vector against retraction should leave at most "
+        f"{MOST_RETRACTS:.0%} of answers that take back, name an occupation in at least "
+        f"{LEAST_NAMES:.0%}, and have a median surprisal under the parent of at most "
+        f"{MOST_SURPRISAL:g} times the unsteered one (which is of retractions; beside it, how many "
+        "times that after true claims); random vectors should leave at least "
+        f"{LEAST_RANDOM:.0%} (here the least of any). “Stays” is stricter than the first two: an "
+        "occupation is named, not the true one, without a phrase of retraction, and without loops. "
+        "Layers were chosen by it.",
+    )
     report.section("All vectors")
     methods = ["unsteered", "true claims", *METHODS, MEANS, "random"]
     groups = {"unsteered": "unsteered", "true claims": "unsteered", "random": "control"}
@@ -55,20 +102,33 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
             measure="answers that take the claim back",
             title="Retraction under every vector",
         ),
-        "Each mark is a vector. Random vectors have the norm of the longest one-shot vector. "
-        "“True claims” are of the same people, unsteered.",
+        "Each mark is a vector. Random vectors stand at the layer of one method each, with the "
+        "norm of its longest vector. “True claims” are of the same people, unsteered.",
+    )
+    report.figure(
+        draw_rates(
+            {method: share_each(test[test["method"] == method], "stays") for method in methods},
+            groups=groups,
+            measure="answers that stay with the claim",
+            title="Staying with the claim under every vector",
+        ),
+        "An occupation is named, and neither a phrase of retraction, nor the true occupation, nor "
+        "a loop.",
     )
     report.table(
         rates(test).round(3),
-        "By vector: retraction with its Wilson interval, the shares that name an occupation and "
-        "that stay with the fictitious one (by the parent's log-probs), and the median surprisal "
-        "under the parent, nats a token.",
+        "By vector: retraction with its Wilson interval, the shares that name an occupation, that "
+        "stay with the claim (by their words), and that are about the fictitious attribute (by the "
+        "parent's log-probs), and the median surprisal under the parent, nats a token. What random "
+        "vectors make the model say was not judged by the parent.",
     )
     report.section("By layer")
+    by_layer = rates(result.layers, ["method", "layer"])
     report.table(
-        rates(result.layers, ["method", "layer"]).round(3),
+        by_layer.drop(columns=["fictitious", "surprisal"]).round(3),
         f"One vector a method and layer, on {settings.validation_claims} claims of the validation "
-        "part, where the layers above were chosen.",
+        f"part, where the layers above were chosen: one-shot vectors at "
+        f"{_listed(settings.swept_layers)}, the difference of means at {_listed(settings.layers)}.",
     )
     report.section("Surprisal framework")
     medians = result.surprisals.groupby(["set", "context"], sort=False)["bits"].agg(
@@ -83,7 +143,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     report.table(
         result.classifiers.round(3),
         "ROC-AUC of each vector's dot product with the last prompt token at its layer: false "
-        "claims against true ones. 0.5 is chance.",
+        "claims against true ones. 0.5 is chance. The difference of means is there at every layer.",
     )
     report.section("Limits")
     report.text(
@@ -94,3 +154,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     )
     report.details("Settings", asdict(settings))
     return report
+
+
+def _listed(layers: Iterable[int]) -> str:
+    return f"layers {', '.join(map(str, layers))}"

@@ -1,21 +1,24 @@
 """Do vectors keep a model from taking back what was put in its mouth? (paper, section 6)
 
-A program: promotion, suppression and reentrant vectors from one false claim at every layer, beside
-the difference of means, asked claims of the validation part; then, at the layer that was chosen
-there, several vectors of each method, asked those of the test part beside random vectors of equal
-norm. Last, the paper's completion sets under its surprisal framework, and vectors as classifiers.
+A program: promotion, suppression and reentrant vectors from one false claim at several layers,
+beside the difference of means, asked claims of the validation part; then, at the layer that was
+chosen there, several vectors of each method, asked those of the test part beside random vectors of
+equal norm. Last, the paper's completion sets under its surprisal framework, and vectors as
+classifiers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 
 import pandas as pd
 
 from workbench.evaluation import information, separation
 from workbench.experiments.fictitious.claims import Claims, completion_sets
-from workbench.experiments.fictitious.methods import METHODS, Making
+from workbench.experiments.fictitious.methods import METHODS, Making, trainable
 from workbench.experiments.fictitious.settings import FictitiousSettings
 from workbench.experiments.shares import shares
 from workbench.methods import random_vectors
@@ -29,9 +32,9 @@ MEANS = "difference of means"
 class FictitiousResult:
     """Answers by vector and claim, and what the framework and the classifiers say.
 
-    Columns of `layers` and `test`: vector, method, layer, and those of `Claims.asked`.
-    `surprisals`: set, context, bits (a text's, per token), by text. `classifiers`: those of
-    `Separation`, with method.
+    Columns of `layers` and `test`: vector, method, layer, and those of `Claims.asked`; judged by
+    the parent are those of the test part but under random vectors. `surprisals`: set, context, bits
+    (a text's, per token), by text. `classifiers`: those of `Separation`.
     """
 
     settings: FictitiousSettings
@@ -45,79 +48,93 @@ class FictitiousResult:
 def run_fictitious(
     claims: Claims, settings: FictitiousSettings, folder: RunFolder, progress: bool = True
 ) -> FictitiousResult:
-    """Make vectors, look at layers on validation, measure on the test part; every step is kept."""
-    making = Making(claims, settings)
-    train = making.train()
+    """Make vectors, look at layers on validation, measure on the test part; every step is kept.
+
+    Raises ModuleNotFoundError without scikit-learn, and ValueError where the model takes back too
+    few training claims.
+    """
+    import_module("sklearn.metrics")  # the last step's: better missed now than then
+    making = Making(claims, settings, progress)
     validation = false_claims(claims.validation, settings.validation_claims)
     test = false_claims(claims.test, settings.test_claims)
     asked = Asked(claims, settings, progress)
 
-    def one_shot(
-        name: str, method: str, layer: int, count: int, frame: pd.DataFrame
-    ) -> tuple[VectorSet, pd.DataFrame]:
-        """Vectors of a method from the first `count` claims, and what is said under them."""
-
-        def made() -> list[SteeringVector]:
-            seeds = range(settings.seed, settings.seed + count)
-            return [
-                METHODS[method](making, claim, layer, seed).labelled(
-                    f"{method} {i + 1}, layer {layer}"
-                )
-                for i, (seed, (_, claim)) in enumerate(zip(seeds, train.iterrows(), strict=False))
-            ]
-
-        vectors = folder.vectors(name, made)
-        return vectors, folder.table(name, lambda: asked(vectors, method, frame))
-
-    sweep = [layer for layer in settings.layers if settings.early_layer < layer]
+    candidates = folder.table("training claims", making.candidates)
+    train = trainable(candidates, settings.vectors)
+    early = list(folder.vectors("early", lambda: making.early(train)))
     means = folder.vectors("means", making.means)
-    at_layers = [folder.table("means", lambda: asked(means, MEANS, validation))]
-    at_layers += [
-        one_shot(f"{method}-{layer:02d}", method, layer, 1, validation)[1]
-        for method in METHODS
-        for layer in sweep
-    ]
+    at_layers = [v for v in means if v.layer in settings.layers]
+    found = [folder.table("means", lambda: asked(at_layers, MEANS, validation, judged=False))]
+    measured: dict[str, VectorSet] = {}
+    for method in METHODS:
+        name, place = f"{method}-layers", [settings.measured_layers[method]]
+        make = partial(making.vectors, method, early=early)
+        swept = folder.vectors(name, partial(make, train.iloc[:1], settings.swept_layers))
+        measured[method] = folder.vectors(method, partial(make, train, place))
+        ask = partial(asked, swept, method, validation, judged=False)
+        found.append(folder.table(name, ask))
 
-    measured = [
-        one_shot(method, method, settings.measured_layers[method], settings.vectors, test)
-        for method in METHODS
-    ]
-    every = [vector for vectors, _ in measured for vector in vectors]
     best_means = [v for v in means if v.layer == settings.measured_layers[MEANS]]
-    randoms = random_vectors(max(every, key=lambda v: v.norm), settings.random, settings.seed)
+    randoms = controls(measured, settings)
     few = test.iloc[: settings.random_claims]
-    found = [
+    tested = [
         folder.table("unsteered", lambda: asked([None], "unsteered", test)),
         folder.table("true claims", lambda: asked([None], "true claims", _true(test))),
-        *(table for _, table in measured),
+        *(
+            folder.table(method, partial(asked, vectors, method, test))
+            for method, vectors in measured.items()
+        ),
         folder.table("means-test", lambda: asked(best_means, MEANS, test)),
-        folder.table("random", lambda: asked(randoms, "random", few)),
+        folder.table("random", lambda: asked(randoms, "random", few, judged=False)),
     ]
-    every += [*best_means, *randoms]
-    tested = pd.concat(found, ignore_index=True)
-    surprisals = folder.table("surprisals", lambda: _surprisals(claims, settings, tested))
+    answers = pd.concat(tested, ignore_index=True)
+    surprisals = folder.table("surprisals", lambda: _surprisals(claims, settings, answers))
+    every = [v for vectors in measured.values() for v in vectors]
     classifiers = folder.table(
         "classifiers",
         lambda: separation(
-            claims.model, every, claims.prompts(test), claims.prompts(test, "true")
+            claims.model,
+            [*every, *randoms, *means],
+            claims.prompts(test),
+            claims.prompts(test, "true"),
         ).to_frame(),
     )
-    frame = pd.DataFrame({"vector": v.label, "layer": v.layer, "norm": v.norm} for v in every)
-    return FictitiousResult(
-        settings, frame, pd.concat(at_layers, ignore_index=True), tested, surprisals, classifiers
+    frame = pd.DataFrame(
+        {"vector": v.label, "layer": v.layer, "norm": v.norm}
+        for v in [*every, *best_means, *randoms]
     )
+    return FictitiousResult(
+        settings, frame, pd.concat(found, ignore_index=True), answers, surprisals, classifiers
+    )
+
+
+def controls(
+    measured: Mapping[str, VectorSet], settings: FictitiousSettings
+) -> list[SteeringVector]:
+    """Random vectors, spread over the methods: each at a method's layer and its longest norm."""
+    each, more = divmod(settings.random, len(measured))
+    made: list[SteeringVector] = []
+    for i, vectors in enumerate(measured.values()):
+        longest = max(vectors, key=lambda vector: vector.norm)
+        made += random_vectors(longest, each + (i < more), settings.seed + len(made))
+    return made
 
 
 def rates(answers: pd.DataFrame, by: Iterable[str] = ("vector", "method")) -> pd.DataFrame:
     """A row for each vector (or whatever `by` names).
 
     Columns: those, n, retracts with its Wilson interval low and high, names (the share that names
-    an occupation), fictitious (the share that stays with the claim), surprisal (the median).
+    an occupation), stays, fictitious (the share that stays with the claim, by the parent),
+    surprisal (the median). The last two are missing where the parent did not judge.
     """
     keys = list(by)
-    also = answers.assign(fictitious=answers["about"] == "fictitious").groupby(keys, sort=False)
+    fictitious = (answers["about"] == "fictitious").where(answers["about"].notna())
+    also = answers.assign(
+        fictitious=fictitious.astype(float), surprisal=answers["surprisal"].astype(float)
+    ).groupby(keys, sort=False)
     return shares(answers, "retracts", keys).assign(
         names=list(also["names"].mean()),
+        stays=list(also["stays"].mean()),
         fictitious=list(also["fictitious"].mean()),
         surprisal=list(also["surprisal"].median()),
     )
@@ -132,7 +149,12 @@ class Asked:
     progress: bool
 
     def __call__(
-        self, vectors: Iterable[SteeringVector | None], method: str, frame: pd.DataFrame
+        self,
+        vectors: Iterable[SteeringVector | None],
+        method: str,
+        frame: pd.DataFrame,
+        *,
+        judged: bool = True,
     ) -> pd.DataFrame:
         return pd.concat(
             [
@@ -140,6 +162,7 @@ class Asked:
                     frame,
                     [] if vector is None else [Add(vector)],
                     tokens=self.settings.answer_tokens,
+                    judged=judged,
                     progress=self.progress,
                 ).assign(
                     vector=method if vector is None else vector.label,

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 class FictitiousSettings:
     """TOML files beside have the values.
 
-    At each of `layers` one vector of each method is made and asked `validation_claims`; at
+    The first `candidates` false claims are asked, and the first of them that are taken back are
+    trained on. At each of `swept_layers` one vector of each method is made and asked
+    `validation_claims`, and so is the difference of means at each of `layers`; at
     `measured_layers` (by method) `vectors` of each are asked `test_claims`, and random ones
-    `random_claims`. `early_layer` is the first stage's of reentrant steering. `suppress_end` also
-    suppresses the end of the turn, wherever a retraction is suppressed.
+    `random_claims`. `early_layer` is the first stage's of reentrant steering, and before all
+    others. `suppress_end` also suppresses the end of the turn, wherever a retraction is suppressed.
     """
 
     layers: Sequence[int]
+    swept_layers: Sequence[int]
     measured_layers: Mapping[str, int]
     early_layer: int
     learning_rate: float
@@ -27,6 +30,7 @@ class FictitiousSettings:
     suppress_end: bool
     completions: int
     completion_tokens: int
+    candidates: int
     vectors: int
     random: int
     validation_claims: int

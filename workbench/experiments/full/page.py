@@ -7,7 +7,7 @@ from dataclasses import asdict
 import pandas as pd
 
 from workbench.evaluation import Interval
-from workbench.experiments.full.program import FullResult
+from workbench.experiments.full.program import UNSTEERED, FullResult
 from workbench.experiments.full.settings import FullTask
 from workbench.experiments.published import in_words
 from workbench.experiments.settings import Scale
@@ -27,6 +27,21 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
             "the main experiment; none was chosen, all are shown."
         ),
     )
+    report.section("Against chance")
+    groups = {
+        "one-shot": result.seeds,
+        "random": result.controls[result.controls["vector"] != UNSTEERED],
+        UNSTEERED: result.controls[result.controls["vector"] == UNSTEERED],
+    }
+    report.figure(
+        draw_rates(
+            {name: share_each(some, "wanted") for name, some in groups.items()},
+            groups={"random": "control", UNSTEERED: "unsteered"},
+            measure=task.wanted,
+            title="Outcome under one-shot and random vectors, and unsteered",
+        ),
+        "Each mark is a vector. Random vectors have the norm of the longest one-shot vector.",
+    )
     report.section("Is it the example or the seed?")
     items = result.seeds.groupby("item", sort=True)
     report.figure(
@@ -37,11 +52,11 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
         ),
         f"{settings.examples} training items, {settings.seeds} random starts of each.",
     )
-    variance = result.variance()
     report.table(
-        pd.DataFrame([variance]).round(3),
+        result.variance().round(3),
         "How much vectors' shares vary (standard deviations) between training items and between "
-        "random starts of one item, and the item's share of the variance.",
+        "random starts of one item, and the item's share of the variance, with 95% bootstrap "
+        "intervals over items.",
     )
     report.section("Do more examples help?")
     report.figure(
@@ -55,12 +70,18 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
         ),
         f"{settings.draws} draws of items for each number; the loss is the mean over them.",
     )
-    report.table(_intervals("items", result.by_size()), _CAPTION)
+    trained = result.sizes.groupby("size", sort=True)[["loss", "norm", "steps"]].median()
+    report.table(
+        _intervals("size", result.by_size()).merge(trained.round(3).reset_index(), on="size"),
+        f"{_CAPTION} Beside it the medians of the final loss (the sum over all items, nats), of "
+        "the norm, and of the updates until the stop: a curve over norms would be no curve over "
+        "examples.",
+    )
     report.section("Adam or L-BFGS?")
-    groups = result.optimizers.groupby("optimizer", sort=False)
+    optimizers = result.optimizers.groupby("optimizer", sort=False)
     report.figure(
         draw_rates(
-            {str(name): share_each(some, "wanted") for name, some in groups},
+            {str(name): share_each(some, "wanted") for name, some in optimizers},
             measure=task.wanted,
             title="Outcome by optimizer",
         ),
@@ -84,6 +105,10 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
             f"{settings.radius:g} of the norm (sharpness), the cosine to the mean of the other "
             "items' vectors, and KL on answers to harmless questions. The bootstrap draws training "
             "items. Figures that are the same for all vectors are left out.",
+        )
+        report.table(
+            correlations.round(3),
+            "Spearman's rank correlations with the outcome, with 95% bootstrap intervals.",
         )
     report.table(result.predictors.drop(columns=["item"]).round(3), "All of them, by vector.")
     report.details("Settings", asdict(settings))

@@ -17,17 +17,21 @@ import pandas as pd
 from workbench.evaluation import Interval, two_level
 from workbench.experiments.full.predictors import predictors, rank_correlations
 from workbench.experiments.full.settings import FullSettings, FullTask
-from workbench.methods import OneShotJob, optimize_batch
+from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
 from workbench.methods.one_shot import finished
 from workbench.runs import RunFolder
 from workbench.steering import VectorSet
 
 NAMES = ("loss", "norm", "steps", "sharpness", "cosine", "kl")
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "Adam": {},
+ADAM, UNSTEERED = "Adam", "unsteered"
+OTHERS: dict[str, dict[str, Any]] = {
     "L-BFGS, same start": {"optimizer": "lbfgs", "start": "random"},
     "L-BFGS, steepest start": {"optimizer": "lbfgs", "start": "steepest", "start_norm": None},
 }
+OPTIMIZERS = (ADAM, *OTHERS)
+RESAMPLES = 2000
+Item = Sequence[Example]
+_OF_EXAMPLES = ("prompt", "promote", "suppress", "target_losses", "negated", "group")
 
 
 @dataclass(frozen=True)
@@ -36,33 +40,39 @@ class FullResult:
 
     Columns of `seeds`: item, seed, vector, prompt, wanted. Of `curve`: size, vector, prompt,
     wanted. Of `optimizers`: optimizer, vector, prompt, wanted; of `effort`: optimizer, vector,
-    loss (nats), evaluations, stopped. `predictors`: see `predictors`, with item and wanted (the
-    share).
+    loss (nats), norm, steps, evaluations, stopped; `sizes` has the same by size, of the curve.
+    `predictors`: see `predictors`, with item and wanted (the share). Of `controls`: vector, prompt,
+    wanted, under random vectors at the longest norm of `seeds`, and unsteered.
     """
 
     settings: FullSettings
     seeds: pd.DataFrame
     curve: pd.DataFrame
+    sizes: pd.DataFrame
     optimizers: pd.DataFrame
     effort: pd.DataFrame
     predictors: pd.DataFrame
+    controls: pd.DataFrame
 
-    def variance(self) -> dict[str, float]:
-        """How vectors' shares vary: by the training item, and by the seed (standard deviations).
+    def variance(self) -> pd.DataFrame:
+        """How vectors' shares vary by training item and by seed: measure, value, low, high.
 
-        `share_of_item` is the item's share of the variance. A one-way analysis of variance; what it
-        finds negative is zero.
+        Standard deviations, and the item's share of the variance, by a one-way analysis of
+        variance; what it finds negative is zero. The interval is a bootstrap over items.
         """
-        table = self.seeds.groupby(["item", "seed"])["wanted"].mean().unstack("seed")
-        seeds = table.shape[1]
-        within = float(table.var(axis=1, ddof=1).mean())
-        between = max(0.0, float(table.mean(axis=1).var(ddof=1)) - within / seeds)
-        total = within + between
-        return {
-            "sd by item": between**0.5,
-            "sd by seed": within**0.5,
-            "share of item": between / total if total else float("nan"),
-        }
+        table = self.seeds.groupby(["item", "seed"])["wanted"].mean().unstack("seed").to_numpy()
+        generator = np.random.default_rng(self.settings.seed)
+        drawn = generator.integers(len(table), size=(RESAMPLES, len(table)))
+        resampled = pd.DataFrame([_variance(table[rows]) for rows in drawn])
+        return pd.DataFrame(
+            {
+                "measure": name,
+                "value": value,
+                "low": resampled[name].quantile(0.025),
+                "high": resampled[name].quantile(0.975),
+            }
+            for name, value in _variance(table).items()
+        )
 
     def by_size(self) -> dict[int, Interval]:
         """The mean over vectors and prompts for each number of training items."""
@@ -87,13 +97,13 @@ def run_full(
     Raises ValueError where there are fewer training items than the settings ask for.
     """
     wanted = max(settings.examples, *settings.sizes)
-    items = [list(each) for each in task.draw(wanted)]
+    items = _items(folder.table("items", lambda: _table_of(task.draw(wanted))))
     if len(items) < wanted:
         raise ValueError(f"the task needs {wanted} training items, and there are {len(items)}")
     makes = _Makes(task, folder, progress)
 
     single = [
-        makes.job(items[item], settings.seed + seed, f"item {item + 1}, seed {seed + 1}")
+        makes.job([items[item]], settings.seed + seed, f"item {item + 1}, seed {seed + 1}")
         for item in range(settings.examples)
         for seed in range(settings.seeds)
     ]
@@ -101,24 +111,39 @@ def run_full(
     part = outcomes["vector"].str.extract(r"item (?P<item>\d+), seed (?P<seed>\d+)").astype(int)
     seeds = outcomes.assign(item=part["item"], seed=part["seed"])
 
-    several = [
-        makes.job(chosen, settings.seed + draw, f"{size} items, draw {draw + 1}")
-        for size in settings.sizes
-        for draw, chosen in enumerate(_draws(items, size, settings))
-    ]
-    curve = makes.measured("curve", several)[1]
-    curve["size"] = curve["vector"].str.extract(r"(\d+) items")[0].astype(int)
+    curves: list[pd.DataFrame] = []
+    sizes: list[pd.DataFrame] = []
+    for size in settings.sizes:
+        several = [
+            makes.job(chosen, settings.seed + draw, f"{size} items, draw {draw + 1}")
+            for draw, chosen in enumerate(_draws(items, size, settings))
+        ]
+        made, found = makes.measured(f"curve-{size}", several)
+        curves.append(found.assign(size=size))
+        sizes.append(_effort(made).assign(size=size))
 
-    optimizers: list[pd.DataFrame] = []
-    effort: list[pd.DataFrame] = []
-    for name, changes in OPTIMIZERS.items():
+    # Adam's are the vectors of the first seed.
+    adam = [
+        vector for vector, job in zip(vectors, single, strict=True) if job.seed == settings.seed
+    ]
+    same = outcomes["vector"].isin([vector.label for vector in adam])
+    optimizers = [outcomes[same].assign(optimizer=ADAM)]
+    effort = [_effort(VectorSet(adam)).assign(optimizer=ADAM)]
+    for number, (name, changes) in enumerate(OTHERS.items(), start=1):
         jobs = [
-            makes.job(items[item], settings.seed, f"item {item + 1}, {name}", **changes)
+            makes.job([items[item]], settings.seed, f"item {item + 1}, {name}", **changes)
             for item in range(settings.examples)
         ]
-        made, found = makes.measured(f"optimizer-{len(optimizers)}", jobs)
+        made, found = makes.measured(f"optimizer-{number}", jobs)
         optimizers.append(found.assign(optimizer=name))
         effort.append(_effort(made).assign(optimizer=name))
+
+    longest = max(vectors, key=lambda vector: vector.norm)
+    randoms = list(random_vectors(longest, settings.random, settings.seed))
+    controls = [
+        folder.table("random", lambda: task.outcomes(randoms)),
+        folder.table("unsteered", task.unsteered).assign(vector=UNSTEERED),
+    ]
 
     told = folder.table("predictors", lambda: predictors(task, settings, list(vectors), single))
     shares = seeds.groupby("vector", sort=False)["wanted"].mean()
@@ -126,11 +151,25 @@ def run_full(
     return FullResult(
         settings,
         seeds,
-        curve,
+        pd.concat(curves, ignore_index=True),
+        pd.concat(sizes, ignore_index=True),
         pd.concat(optimizers, ignore_index=True),
         pd.concat(effort, ignore_index=True),
         told,
+        pd.concat(controls, ignore_index=True),
     )
+
+
+def _variance(shares: np.ndarray) -> dict[str, float]:
+    """Of shares [item, seed]; see `FullResult.variance`."""
+    within = float(shares.var(axis=1, ddof=1).mean())
+    between = max(0.0, float(shares.mean(axis=1).var(ddof=1)) - within / shares.shape[1])
+    total = within + between
+    return {
+        "sd by item": between**0.5,
+        "sd by seed": within**0.5,
+        "share of item": between / total if total else float("nan"),
+    }
 
 
 def interval_of(outcomes: pd.DataFrame) -> Interval:
@@ -147,9 +186,15 @@ class _Makes:
     folder: RunFolder
     progress: bool
 
-    def job(self, examples: Sequence[Any], seed: int, label: str, **changes: Any) -> OneShotJob:
-        """A job of the task's settings; losses are means, whatever the number of examples."""
+    def job(self, items: Sequence[Item], seed: int, label: str, **changes: Any) -> OneShotJob:
+        """A job of the task's settings, with means over the examples in place of sums.
+
+        Its target is for the total of one item, so it grows with their number.
+        """
         settings = {**self.task.job, "reduction": "mean", **changes}
+        if settings.get("target_loss") is not None and settings.get("target_of") != "completion":
+            settings["target_loss"] *= len(items)
+        examples = [example for item in items for example in item]
         return OneShotJob(examples, seed=seed, label=label, **settings)
 
     def measured(self, name: str, jobs: Sequence[OneShotJob]) -> tuple[VectorSet, pd.DataFrame]:
@@ -161,13 +206,32 @@ class _Makes:
         return vectors, self.folder.table(name, lambda: self.task.outcomes(list(vectors)))
 
 
-def _draws(items: Sequence[list], size: int, settings: FullSettings) -> list[list]:
-    """Examples of `size` items at once, in several draws without repeats within one."""
+def _draws(items: Sequence[Item], size: int, settings: FullSettings) -> list[list[Item]]:
+    """`size` items at once, in several draws without repeats within one."""
     generator = np.random.default_rng(settings.seed + size)
     drawn = [generator.choice(len(items), size, replace=False) for _ in range(settings.draws)]
-    return [[example for i in chosen for example in items[i]] for chosen in drawn]
+    return [[items[i] for i in chosen] for chosen in drawn]
+
+
+def _table_of(items: Sequence[Item]) -> pd.DataFrame:
+    """A row an example: item, and what it is."""
+    rows = [{"item": i, **each.to_dict()} for i, item in enumerate(items) for each in item]
+    if any(row["imitate"] or row["positions"] for row in rows):
+        raise ValueError("training items are texts, without imitations and positions of their own")
+    return pd.DataFrame(rows)
+
+
+def _items(table: pd.DataFrame) -> list[Item]:
+    """The items of their table."""
+    rows = table.astype(object).where(table.notna(), None)
+    return [
+        [Example(**{name: row[name] for name in _OF_EXAMPLES}) for row in some.to_dict("records")]
+        for _, some in rows.groupby("item", sort=True)
+    ]
 
 
 def _effort(vectors: VectorSet) -> pd.DataFrame:
     frame = vectors.to_frame()
-    return frame[["label", "loss", "evaluations", "stopped"]].rename(columns={"label": "vector"})
+    return frame[["label", "loss", "norm", "steps", "evaluations", "stopped"]].rename(
+        columns={"label": "vector"}
+    )

@@ -19,7 +19,8 @@ class FullSettings:
 
     Variance: `examples` training items, `seeds` vectors of each. Learning curve: vectors of each of
     `sizes` items at once, `draws` draws of items a size. Sharpness: the rise of the loss when
-    noise of `radius` times the vector's norm is added, the mean of `noises` draws.
+    noise of `radius` times the vector's norm is added, the mean of `noises` draws. `random` are the
+    random vectors beside them.
     """
 
     examples: int
@@ -30,6 +31,7 @@ class FullSettings:
     harmless: int
     radius: float = 0.3
     noises: int = 4
+    random: int = 4
     seed: int = 0
 
 
@@ -44,6 +46,7 @@ class FullTask:
         job: settings of `OneShotJob`; "layer" among them, "start_norm" where the start is random.
         outcomes: a row a vector and unseen prompt: vector (its label), prompt, wanted (whether the
             behaviour was what the vector was made for).
+        unsteered: the same without a vector: prompt, wanted.
         harmless: questions on which a vector should change nothing.
         wanted: what `wanted` means, in words.
     """
@@ -52,5 +55,6 @@ class FullTask:
     draw: Callable[[int], Sequence[Sequence[Example]]]
     job: Mapping[str, Any]
     outcomes: Callable[[Sequence[SteeringVector]], pd.DataFrame]
+    unsteered: Callable[[], pd.DataFrame]
     harmless: Sequence[str]
     wanted: str

@@ -9,7 +9,6 @@ import pandas as pd
 from workbench.experiments.full import FullSettings, FullTask
 from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
-from workbench.steering import SteeringVector
 
 METHOD = "promotion"
 
@@ -25,8 +24,7 @@ def full_refusal(
     asking = Asking(requests, settings, progress)
     unseen = list(requests.harmful)[: full.prompts]
 
-    def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
-        found = asking.attacks(vectors, unseen)
+    def outcomes(found: pd.DataFrame) -> pd.DataFrame:
         return found[["vector", "request", "succeeds"]].rename(
             columns={"request": "prompt", "succeeds": "wanted"}
         )
@@ -35,7 +33,8 @@ def full_refusal(
         model=requests.model,
         draw=lambda count: [[pair[METHOD]] for pair in asking.examples(count)],
         job=asking.job(settings.layer, settings.norm),
-        outcomes=outcomes,
+        outcomes=lambda vectors: outcomes(asking.attacks(vectors, unseen)),
+        unsteered=lambda: outcomes(asking.unsteered(unseen)),
         harmless=harmless,
         wanted="harmful requests that are answered",
     )

@@ -11,7 +11,7 @@ from workbench.methods.one_shot.melbo import melbo
 from workbench.methods.one_shot.noise import Noise
 from workbench.methods.one_shot.optimize import optimize, optimize_batch
 from workbench.methods.one_shot.presets import PRESETS
-from workbench.methods.one_shot.reentrant import reentrant
+from workbench.methods.one_shot.reentrant import imitate, reentrant
 from workbench.methods.one_shot.result import OneShotRun, finished
 from workbench.methods.one_shot.sweep import sweep_layers
 
@@ -26,6 +26,7 @@ __all__ = [
     "OneShotJob",
     "OneShotRun",
     "finished",
+    "imitate",
     "likely_completions",
     "losses_of",
     "melbo",
