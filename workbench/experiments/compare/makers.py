@@ -37,6 +37,7 @@ from workbench.methods import (
     principal_component,
 )
 from workbench.methods.caa import AFTER_PROMPT
+from workbench.methods.one_shot import finished
 from workbench.methods.reasoning_calibration import at_blank_lines, reasoning_calibration
 from workbench.models.adapter import merge
 from workbench.models.edited import edited_copy
@@ -71,8 +72,8 @@ def one_shot(task: Task, layer: int, seed: int) -> list[Made]:
         )
         for i, item in enumerate(_spread(task.train, ONE_SHOT))
     ]
-    runs = optimize_batch(task.model, jobs, progress=False)
-    return [Made(run.vector, 1, note=f"the best of {len(runs)} examples") for run in runs]
+    vectors = finished(optimize_batch(task.model, jobs, progress=False), jobs)
+    return [Made(vector, 1, note=f"the best of {len(vectors)} examples") for vector in vectors]
 
 
 def one_step(task: Task, layer: int, seed: int) -> list[Made]:
