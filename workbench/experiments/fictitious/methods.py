@@ -40,10 +40,11 @@ class Making:
         return train[train["false"]].sample(frac=1, random_state=self.settings.seed)
 
     def candidates(self) -> pd.DataFrame:
-        """The first of them, and what the model says: person, occupation, true, and
+        """The first of them, and what the model says.
 
-        answer, begins (the text of its first tokens, which is suppressed), and fits (whether it
-        takes the claim back, and is cut into the same tokens after the prompt again).
+        Columns: person, occupation, true, answer, begins (the text of the answer's first tokens,
+        which is suppressed), and fits (whether it takes the claim back, and those tokens are the
+        same when they are read after the prompt).
         """
         rows = self.train().iloc[: self.settings.candidates]
         model, prompts = self.claims.model, self.claims.prompts(rows)
