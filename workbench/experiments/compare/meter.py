@@ -190,9 +190,11 @@ class Meter:
         answers = generate(
             model, prompts, steering, max_new_tokens=self.answer_tokens, progress=False
         )
-        said = [pair for pair in zip(prompts, answers, strict=True) if pair[1].strip()]
+        asked_and_said = zip(prompts, answers, strict=True)
+        said = [(prompt, text) for prompt, text in asked_and_said if text.strip()]
+        likely = surprisal(self.reads, [p for p, _ in said], [t for _, t in said]) if said else None
         return _Answers(
-            surprisal(self.reads, *map(list, zip(*said, strict=True))).median if said else None,
+            None if likely is None else likely.median,
             float(np.mean([distinct_share(text) for text in answers])),
         )
 
