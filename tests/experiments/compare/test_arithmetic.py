@@ -22,12 +22,18 @@ def test_sums_add_up():
         assert each.steps[-1].endswith(f"= {sum(each.numbers)}")
 
 
-def test_thoughts_go_on_and_stray_in_turn(tiny):
+def test_thoughts_go_on_and_stray_after_either(tiny):
     task = arithmetic_task(tiny)
     assert len(task.thoughts) == len(task.train)
     for _, chain in task.thoughts:
-        kinds = [thought.kind for thought in split_thoughts(chain)]
-        assert [kind == "execution" for kind in kinds] == [True, False, True, False, True]
+        kinds = [thought.kind == "execution" for thought in split_thoughts(chain)]
+        # What comes before a thought does not tell what it is: either follows either once.
+        assert sorted(zip(kinds, kinds[1:], strict=False)) == [
+            (False, False),
+            (False, True),
+            (True, False),
+            (True, True),
+        ]
     for item in task.test:
         assert [
             split_thoughts(text)[0].kind == "execution" for text in (item.shows, item.lacks)
