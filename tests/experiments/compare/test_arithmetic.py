@@ -1,5 +1,7 @@
 """Sums are right, differ from part to part, and their thoughts are of the kinds they should be."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -28,7 +30,7 @@ def test_thoughts_go_on_and_stray_after_either(tiny):
     for _, chain in task.thoughts:
         kinds = [thought.kind == "execution" for thought in split_thoughts(chain)]
         # What comes before a thought does not tell what it is: either follows either once.
-        assert sorted(zip(kinds, kinds[1:], strict=False)) == [
+        assert sorted(pairwise(kinds)) == [
             (False, False),
             (False, True),
             (True, False),
