@@ -51,7 +51,7 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
             title="Refusal without steering, steered, and behind a gate",
         ),
         f"Gate: {gate['kind']} at layer {gate['layer']}. Behind it: {chosen['intervention']} at "
-        f"layers {chosen['layers']}, {chosen['strength']:g}. Random directions of equal norm act "
+        f"layers {chosen['layers']}, strength {chosen['strength']:g}. Random directions of equal norm act "
         "behind the same gate.",
     )
     report.table(
