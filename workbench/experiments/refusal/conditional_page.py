@@ -51,8 +51,8 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
             title="Refusal without steering, steered, and behind a gate",
         ),
         f"Gate: {gate['kind']} at layer {gate['layer']}. Behind it: {chosen['intervention']} at "
-        f"layers {chosen['layers']}, strength {chosen['strength']:g}. Random directions of equal norm act "
-        "behind the same gate.",
+        f"layers {chosen['layers']}, strength {chosen['strength']:g}. Random directions of "
+        "equal norm act behind the same gate.",
     )
     report.table(
         result.rates().round(3),
