@@ -43,7 +43,10 @@ def _ensemble(task: Task, layer: int, seed: int, together: bool) -> Made:
     found = _searched(task, layer, seed)
     made = merged(task.model, found.members, found.make) if together else ensemble(found.members)
     assert isinstance(made.vector, SteeringVector)
-    return Made(made.vector, found.data, note=f"{MEMBERS} members, {TRIALS} trials each")
+    note = f"{MEMBERS} members, {TRIALS} trials each"
+    if together:
+        note += "; the ensemble's search, if it ran, is not in the seconds"
+    return Made(made.vector, found.data, note=note)
 
 
 @dataclass(frozen=True)
