@@ -32,7 +32,7 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
             "Affine concept editing sets the component along the difference between harmful and "
             "harmless requests: 0 is where harmless ones lie, 1 where harmful ones do. "
             + " ".join(
-                f"At {strength:g} {_told(result, strength, harmful)} of {kind} requests are "
+                f"At strength {strength:g}, {_told(result, strength, harmful)} of {kind} requests are "
                 f"refused ({_strict(result, strength, harmful)})."
                 for strength in (min(settings.strengths), max(settings.strengths))
                 for kind, harmful in KINDS
@@ -50,7 +50,7 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
                 scale="strength of the edit",
                 title=f"Refusal of {kind} requests by strength of the edit",
             ),
-            "Both kinds of requests should refuse alike: nearly none at 0, nearly all at 1.",
+            "Both kinds of requests should be refused alike: nearly none at 0, nearly all at 1.",
         )
     report.table(
         result.rates().round(3),
