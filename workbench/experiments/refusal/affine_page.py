@@ -32,8 +32,8 @@ def affine_page(result: AffineResult, scale: Scale) -> Report:
             "Affine concept editing sets the component along the difference between harmful and "
             "harmless requests: 0 is where harmless ones lie, 1 where harmful ones do. "
             + " ".join(
-                f"At strength {strength:g}, {_told(result, strength, harmful)} of {kind} requests are "
-                f"refused ({_strict(result, strength, harmful)})."
+                f"At strength {strength:g}, {_told(result, strength, harmful)} of {kind} requests "
+                f"are refused ({_strict(result, strength, harmful)})."
                 for strength in (min(settings.strengths), max(settings.strengths))
                 for kind, harmful in KINDS
             )
