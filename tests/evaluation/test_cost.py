@@ -41,6 +41,28 @@ def test_it_is_what_the_definition_says(tiny, vector, reference):
     assert len(found.to_frame()) == 3
 
 
+@pytest.mark.parametrize("layer", [0, 2])
+def test_texts_run_up_to_a_layer_cost_the_same(any_model, layer):
+    """Also where its blocks cannot be replayed, and with two prompts that are the same."""
+    vector = wb.SteeringVector(torch.randn(any_model.cfg.d_model), layer=2)
+    prompts, completions = [*PROMPTS, PROMPTS[0]], [*COMPLETIONS, COMPLETIONS[1]]
+    reference = Reference.of(any_model, prompts, completions)
+    steering = [wb.Add(vector), wb.Clamp(vector, 2.0, wb.Positions.completion())]
+    plain = cost(any_model, reference, steering)
+    quick = cost(any_model, reference.at(any_model, layer), steering)
+    assert plain.mean_kl > 1e-4
+    np.testing.assert_allclose(quick.kl, plain.kl, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(quick.steered, plain.steered, rtol=1e-4)
+    assert quick.completions == plain.completions
+    assert quick.n_tokens == plain.n_tokens
+
+
+def test_what_acts_below_the_layer_is_refused(tiny, vector, reference):
+    with pytest.raises(ValueError, match="prepared for edits of resid_pre from layer 3 on"):
+        cost(tiny, reference.at(tiny, 3), wb.Add(vector))
+    assert reference.at(tiny, None) is reference
+
+
 def test_no_vector_costs_nothing(tiny, reference):
     found = cost(tiny, reference, ())
     assert found.mean_kl == pytest.approx(0, abs=1e-6)

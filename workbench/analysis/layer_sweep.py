@@ -106,12 +106,11 @@ def layer_sweep(
             raise ValueError(f"{vector!r} acts at several layers: a sweep is by layer")
     every = [(vector, float(scale)) for vector in given for scale in scales]
     outcomes, kl = [], []
+    spent = _kl_of(model, reference)
     for vector, scale in tqdm(every, desc="layers", disable=not progress):
         scaled = vector * scale
         outcomes.append(list(outcome(scaled)))
-        kl.append(
-            float("nan") if reference is None else cost(model, reference, Add(scaled)).mean_kl
-        )
+        kl.append(spent(scaled))
     return LayerSweep(
         tuple(vector.label for vector, _ in every),
         tuple(vector.layers[0] for vector, _ in every),
@@ -140,6 +139,22 @@ def log_prob_outcome(
         return last[0].score(Add(vector)).log_probs.mean.tolist()
 
     return outcome
+
+
+def _kl_of(model: HookedModel, reference: Reference | None) -> Callable[[SteeringVector], float]:
+    """What adding a vector costs; what lies below its layer is run once for all of the layer."""
+    last: dict[int, Reference] = {}
+
+    def spent(vector: SteeringVector) -> float:
+        if reference is None:
+            return float("nan")
+        layer = vector.layers[0]
+        if layer not in last:
+            last.clear()
+            last[layer] = reference.at(model, layer)
+        return cost(model, last[layer], Add(vector)).mean_kl
+
+    return spent
 
 
 def _loss(vector: SteeringVector) -> float:

@@ -6,8 +6,8 @@ the distributions that predict them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.models.hooked import HookedModel, undisturbed
-from workbench.steering.interventions import Add, Steering
+from workbench.steering.interventions import Add, Steering, as_interventions
+from workbench.steering.prepared import PreparedRows, lowest_layer
 from workbench.steering.scoring import CompletionRows, at_least_float32
 from workbench.steering.vector import SteeringVector
 
@@ -35,6 +36,7 @@ class Reference:
 
     completions: tuple[str, ...]
     batches: tuple[tuple[CompletionRows, Float[Tensor, "_ d_vocab"]], ...]
+    prepared: tuple[PreparedRows, ...] = ()
 
     @classmethod
     @torch.no_grad()
@@ -54,6 +56,34 @@ class Reference:
                 rows = CompletionRows.of(model, prompts[some], completions[some], generated=True)
                 batches.append((rows, _log_softmax(rows.read_logits(model))))
         return cls(tuple(completions), tuple(batches))
+
+    @torch.no_grad()
+    def at(self, model: HookedModel, layer: int | None) -> Reference:
+        """The same with its texts run up to a layer, for many interventions that act from it on.
+
+        Valid as long as the model's weights stay as they are. None: the reference itself.
+        """
+        if layer is None:
+            return self
+        prepared = []
+        with undisturbed(model):
+            for rows, _ in self.batches:
+                which = range(len(rows.prompt_lengths))
+                groups = [(i,) for i in which]
+                prepared.append(PreparedRows.of(model, which, groups, rows, layer))
+        return replace(self, prepared=tuple(prepared))
+
+    def _predicted(
+        self, model: HookedModel, steering: Steering
+    ) -> Iterator[Float[Tensor, "_ d_vocab"]]:
+        """Log-probabilities under `steering`, batch by batch."""
+        if self.prepared:
+            edits = [edit for one in as_interventions(steering) for edit in one.edits(model)]
+            for each in self.prepared:
+                yield _log_softmax(each.read(model, each.recording.first, edits))
+        else:
+            for rows, _ in self.batches:
+                yield _log_softmax(rows.read_logits(model, steering))
 
 
 @dataclass(frozen=True)
@@ -94,12 +124,16 @@ class Cost:
 def cost(
     model: HookedModel, reference: Reference, steering: Steering, *, progress: bool = False
 ) -> Cost:
-    """What `steering` does to the predictions of the reference's tokens."""
+    """What `steering` does to the predictions of the reference's tokens.
+
+    Raises ValueError for interventions that a reference `at` a layer is not prepared for.
+    """
     found: dict[str, list[float]] = {"kl": [], "unsteered": [], "steered": []}
     counts: list[int] = []
     with undisturbed(model):
-        for rows, before in tqdm(reference.batches, desc="cost", disable=not progress):
-            now = _log_softmax(rows.read_logits(model, steering))
+        predicted = reference._predicted(model, steering)
+        batches = tqdm(reference.batches, desc="cost", disable=not progress)
+        for (rows, before), now in zip(batches, predicted, strict=True):
             tokens = rows.row.bincount().tolist()
             kl = (before.exp() * (before - now)).sum(-1)
             said = [each.gather(-1, rows.target[:, None])[:, 0] for each in (before, now)]
@@ -136,10 +170,11 @@ def calibrate(
     if not target_kl > 0:
         raise ValueError(f"target_kl is a positive number of nats a token, not {target_kl}")
     seen: dict[float, float] = {}
+    below = reference.at(model, lowest_layer(model, make(vector, 1.0)))
 
     def excess(scale: float) -> float:
         if scale not in seen:
-            seen[scale] = cost(model, reference, make(vector, scale)).mean_kl
+            seen[scale] = cost(model, below, make(vector, scale)).mean_kl
         return seen[scale] - float(target_kl)
 
     high = 2.0**-6

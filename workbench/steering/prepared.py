@@ -61,7 +61,7 @@ class Prepared:
     model: HookedModel
     layer: int
     completions: tuple[str, ...]
-    batches: tuple[_Batch, ...]
+    batches: tuple[PreparedRows, ...]
 
     @classmethod
     @torch.no_grad()
@@ -91,7 +91,8 @@ class Prepared:
                 members = [by_prompt[prompt] for prompt in order[start : start + batch_size]]
                 which = [i for group in members for i in group]
                 pairs = [completion_ids(model, prompts[i], completions[i]) for i in which]
-                batches.append(_Batch.of(model, which, members, pairs, layer))
+                rows = CompletionRows.of_ids(model, pairs)
+                batches.append(PreparedRows.of(model, which, members, rows, layer))
         return cls(model, layer, tuple(completions), tuple(batches))
 
     @torch.no_grad()
@@ -140,7 +141,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, eq=False)
-class _Batch:
+class PreparedRows:
     """Some of the texts: `which` of all, laid out on separate rows, and recorded on shared ones.
 
     `shared` and `place` say where on the shared rows the logits of each completion token are.
@@ -158,10 +159,10 @@ class _Batch:
         model: HookedModel,
         which: Sequence[int],
         members: Sequence[Sequence[int]],
-        pairs: Sequence[tuple[list[int], list[int]]],
+        rows: CompletionRows,
         layer: int,
-    ) -> _Batch:
-        rows = CompletionRows.of_ids(model, pairs)
+    ) -> PreparedRows:
+        """Run `rows` up to `layer`; those of the same group of `members` share their prompt."""
         at = {i: row for row, i in enumerate(which)}
         recording = Recording.of(
             model,
