@@ -114,17 +114,17 @@ def connectivity(
     losses = np.empty((len(given), len(given), points))
     for i, source in enumerate(tqdm(given, desc="paths", disable=not progress)):
         others = [j for j in range(len(given)) if j != i]
-        path = []
+        path = [source]  # where every path from it begins
         for j in others:
             cosine = torch.cosine_similarity(source.values, given[j].values, dim=0)
             if cosine < _ANTIPODAL:
                 raise ValueError(
                     f"{labels[i]!r} and {labels[j]!r} are antipodal: their path goes through zero"
                 )
-            path += [_between(source, given[j], float(at), norm) for at in t]
+            path += [_between(source, given[j], float(at), norm) for at in t[1:]]
         own = losses_of(model, [examples[i]] * len(path), path, coldness=coldness)
-        losses[i, others] = np.reshape(own, (len(others), points))
-        losses[i, i] = losses[i, others[0], 0]
+        losses[i, :, 0] = losses[i, i] = own[0]
+        losses[i, others, 1:] = np.reshape(own[1:], (len(others), points - 1))
     return Connectivity(tuple(labels), t, losses)
 
 
