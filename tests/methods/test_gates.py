@@ -35,6 +35,34 @@ def test_directions_are_those_of_their_methods(tiny):
     assert gate.condition.threshold == probe.threshold
 
 
+def test_several_kinds_are_learnt_from_one_reading(tiny):
+    found = gates(tiny, OPENING, CLOSING, [1, 2], ["cosine", "probe"])
+    assert [(gate.kind, gate.layer) for gate in found] == [
+        ("cosine", 1),
+        ("cosine", 2),
+        ("probe", 1),
+        ("probe", 2),
+    ]
+    for gate in found:
+        (alone,) = gates(tiny, OPENING, CLOSING, [gate.layer], gate.kind)
+        assert gate.condition.threshold == pytest.approx(float(alone.condition.threshold))
+        assert gate.accuracy == alone.accuracy
+
+
+@pytest.mark.parametrize(("share", "opens"), [(1, 0), (0.75, 1), (0.5, 2), (0.1, 3)])
+def test_a_gate_is_shut_for_a_share_of_prompts(tiny, share, opens):
+    (gate,) = gates(tiny, OPENING, CLOSING, [2], "cosine")
+    resid = activations(tiny, CLOSING[:4], layers=[2])[:, 0]
+    condition = gate.shut_for(resid, share)
+    assert int(condition.holds(resid).sum()) == opens
+    assert condition.measure == "cosine"
+    assert condition.vector is gate.condition.vector
+    with pytest.raises(ValueError, match="at least one prompt"):
+        gate.shut_for(resid[:0], share)
+    with pytest.raises(ValueError, match="a share over 0"):
+        gate.shut_for(resid, 0.0)
+
+
 def test_the_threshold_tells_apart_best():
     assert best_threshold(np.array([3.0, 4.0]), np.array([0.0, 1.0])) == (2.0, 1.0)
     threshold, accuracy = best_threshold(np.array([1.0, 3.0, 4.0]), np.array([0.0, 2.0]))
@@ -48,3 +76,7 @@ def test_what_cannot_be_learnt_from_is_refused(tiny):
         gates(tiny, OPENING, [], [1])
     with pytest.raises(ValueError, match="at least 5 each"):
         gates(tiny, OPENING[:2], CLOSING, [1], "probe")
+    with pytest.raises(ValueError, match="0 kinds"):
+        gates(tiny, OPENING, CLOSING, [1], [])
+    with pytest.raises(ValueError, match="not 'distance'"):
+        gates(tiny, OPENING, CLOSING, [1], ["probe", "distance"])

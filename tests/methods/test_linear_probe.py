@@ -30,6 +30,18 @@ def test_direction_and_threshold_decide_as_the_regression_does(tiny):
     assert found.n == 16
 
 
+def test_activations_that_are_known_are_not_read_again(tiny):
+    read = activations(tiny, [*POSITIVE, *NEGATIVE], layers=[1, 2])
+    given = linear_probe(tiny, POSITIVE, NEGATIVE, layers=[1, 2], read=read)
+    for one, plain in zip(
+        given, linear_probe(tiny, POSITIVE, NEGATIVE, layers=[1, 2]), strict=True
+    ):
+        torch.testing.assert_close(one.vector.values, plain.vector.values)
+        assert (one.threshold, one.accuracy) == pytest.approx((plain.threshold, plain.accuracy))
+    with pytest.raises(ValueError, match="16 prompts at 2 layers were given, for 16 prompts and 1"):
+        linear_probe(tiny, POSITIVE, NEGATIVE, layers=[1], read=read)
+
+
 def test_the_vector_spans_the_gap_between_the_sets(tiny):
     (found,) = linear_probe(tiny, POSITIVE, NEGATIVE, layers=[1], folds=2)
     read = activations(tiny, [*POSITIVE, *NEGATIVE], layers=[1])[:, 0]

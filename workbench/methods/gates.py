@@ -3,17 +3,21 @@
 Three kinds, all read at the prompt's last token: the projection on the difference of means
 (InferAligner, Wang et al. 2024, arXiv 2401.11206), the cosine with it (CAST, Lee et al. 2024,
 arXiv 2409.05907), and a linear probe with its own threshold (KL-then-steer, Stickland et al. 2024,
-arXiv 2406.15518, gates so). Thresholds of the first two are those that tell the prompts apart best.
+arXiv 2406.15518, gates so). Thresholds of the first two are those that tell the prompts apart best;
+`Gate.shut_for` sets one by how many prompts may open it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from workbench.methods.linear_probe import linear_probe
 from workbench.methods.mean_difference import mean_difference
@@ -21,7 +25,6 @@ from workbench.models.hooked import HookedModel
 from workbench.steering.activations import LAST_TOKEN, activations
 from workbench.steering.gating import Condition
 from workbench.steering.positions import Positions
-from workbench.steering.vector import SteeringVector
 
 GateKind = Literal["projection", "cosine", "probe"]
 
@@ -30,6 +33,7 @@ GateKind = Literal["projection", "cosine", "probe"]
 class Gate:
     """A condition, and how well it tells prompts apart, the mean of both kinds' shares."""
 
+    kind: GateKind
     condition: Condition
     accuracy: float
 
@@ -38,55 +42,81 @@ class Gate:
         """The layer at whose input it reads."""
         return self.condition.vector.layers[0]
 
+    def shut_for(self, resid: Float[Tensor, "prompt d_model"], share: int | float) -> Condition:
+        """Its condition, with the lowest threshold that keeps it shut for a share of prompts.
+
+        `resid`: the streams at its layer of prompts that should not open it, best ones that it was
+        not learnt from. Raises ValueError where there are none, and for a share that is none.
+        """
+        if not len(resid) or not 0 < share <= 1:
+            raise ValueError(
+                f"{len(resid)} prompts and a share of {share}: at least one prompt, and a share "
+                "over 0 and up to 1"
+            )
+        values = self.condition.value(resid).double().sort().values
+        return replace(
+            self.condition, threshold=float(values[math.ceil(share * len(values) - 1e-9) - 1])
+        )
+
 
 def gates(
     model: HookedModel,
     opening: Sequence[str],
     closing: Sequence[str],
     layers: Sequence[int],
-    kind: GateKind = "projection",
+    kinds: GateKind | Sequence[GateKind] = "projection",
     *,
     positions: Positions = LAST_TOKEN,
+    regularization: int | float = 1.0,
     seed: int = 0,
     progress: bool = False,
 ) -> list[Gate]:
-    """One gate a layer, open for `opening` prompts and shut for `closing` ones.
+    """One gate a kind and layer, open for `opening` prompts and shut for `closing` ones.
 
-    The accuracy is that on these prompts. Raises ValueError for an unknown kind, where there are no
-    prompts of a sort, and for a probe as `linear_probe` does.
+    The accuracy is that on these prompts; `regularization` is the probe's. Raises ValueError for an
+    unknown kind, where there are no prompts of a sort, and for a probe as `linear_probe` does.
     """
-    if kind not in ("projection", "cosine", "probe"):
-        raise ValueError(f'a gate is a "projection", a "cosine" or a "probe", not {kind!r}')
-    if not layers or not opening or not closing:
+    every = [kinds] if isinstance(kinds, str) else list(kinds)
+    for kind in every:
+        if kind not in ("projection", "cosine", "probe"):
+            raise ValueError(f'a gate is a "projection", a "cosine" or a "probe", not {kind!r}')
+    if not every or not layers or not opening or not closing:
         raise ValueError(
-            f"{len(layers)} layers, {len(opening)} opening and {len(closing)} closing prompts: "
-            "none may be 0"
+            f"{len(every)} kinds, {len(layers)} layers, {len(opening)} opening and "
+            f"{len(closing)} closing prompts: none may be 0"
         )
     asked = (model, opening, closing)
-    vectors: Sequence[SteeringVector]
-    if kind == "probe":
-        probes = linear_probe(
-            *asked, layers=layers, positions=positions, seed=seed, progress=progress
-        )
-        vectors = [probe.vector for probe in probes]
-        conditions = [Condition(p.vector, p.threshold, positions=positions) for p in probes]
-    else:
-        found = mean_difference(*asked, layers=layers, positions=positions, progress=progress)
-        vectors = list(found)
-        conditions = [Condition(v, 0.0, measure=kind, positions=positions) for v in vectors]
-    made = []
-    read = [
-        activations(model, prompts, layers=layers, positions=positions)
+    above, below = (
+        activations(model, prompts, layers=layers, positions=positions, progress=progress)
         for prompts in (opening, closing)
-    ]
-    for i, condition in enumerate(conditions):
-        above, below = (condition.value(each[:, i]).double().numpy() for each in read)
+    )
+    conditions: list[tuple[GateKind, Condition]] = []
+    if set(every) - {"probe"}:
+        means = mean_difference(*asked, layers=layers, positions=positions, progress=progress)
+    for kind in every:
         if kind == "probe":
-            accuracy = balanced(above, below, float(condition.threshold))
+            probes = linear_probe(
+                *asked,
+                layers=layers,
+                positions=positions,
+                regularization=regularization,
+                seed=seed,
+                read=torch.cat([above, below]),
+            )
+            found = [Condition(p.vector, p.threshold, positions=positions) for p in probes]
         else:
-            threshold, accuracy = best_threshold(above, below)
-            condition = Condition(vectors[i], threshold, measure=kind, positions=positions)
-        made.append(Gate(condition, accuracy))
+            found = [Condition(v, 0.0, measure=kind, positions=positions) for v in means]
+        conditions += [(kind, condition) for condition in found]
+    made = []
+    for i, (kind, condition) in enumerate(conditions):
+        at = i % len(layers)
+        high, low = (condition.value(each[:, at]).double().numpy() for each in (above, below))
+        if kind == "probe":
+            accuracy = balanced(high, low, float(condition.threshold))
+        else:
+            threshold, accuracy = best_threshold(high, low)
+            condition = replace(condition, threshold=threshold)
+        made.append(Gate(kind, condition, accuracy))
     return made
 
 

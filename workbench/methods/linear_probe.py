@@ -67,13 +67,16 @@ def linear_probe(
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH,
     label: str | None = None,
+    read: Float[Tensor, "prompt layer d_model"] | None = None,
     progress: bool = False,
 ) -> list[LinearProbe]:
     """One probe a layer. Activations are scaled by the standard deviation of all their entries.
 
-    `regularization` is the weight of the L2 penalty (1 / C of scikit-learn; extra `train`). Raises
-    ValueError where a set has fewer prompts than folds, and for a prompt that is there twice.
-    Without `layers` those are left out where all prompts have the same stream.
+    `regularization` is the weight of the L2 penalty (1 / C of scikit-learn; extra `train`).
+    `read`: the activations, positive prompts first, where they are known already. Raises
+    ValueError where a set has fewer prompts than folds, for a prompt that is there twice, and
+    where `read` has other prompts or layers than asked for. Without `layers` those are left out
+    where all prompts have the same stream.
     """
     if min(len(positive), len(negative)) < max(folds, 2):
         raise ValueError(
@@ -91,14 +94,20 @@ def linear_probe(
     if both := set(positive) & set(negative):
         raise ValueError(f"{sorted(both)[0]!r} is among the positive and the negative prompts")
     wanted = list(range(n_layers(model)) if layers is None else layers)
-    read = activations(
-        model,
-        [*positive, *negative],
-        layers=wanted,
-        positions=positions,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    if read is None:
+        read = activations(
+            model,
+            [*positive, *negative],
+            layers=wanted,
+            positions=positions,
+            batch_size=batch_size,
+            progress=progress,
+        )
+    elif read.shape[:2] != (len(positive) + len(negative), len(wanted)):
+        raise ValueError(
+            f"activations of {read.shape[0]} prompts at {read.shape[1]} layers were given, for "
+            f"{len(positive) + len(negative)} prompts and {len(wanted)} layers"
+        )
     truth = np.r_[np.ones(len(positive), bool), np.zeros(len(negative), bool)]
     provenance = Provenance.of(
         "linear-probe",

@@ -2,29 +2,29 @@
 
 InferAligner (Wang et al. 2024, arXiv 2401.11206) and CAST (Lee et al. 2024, arXiv 2409.05907). A
 program: the parent is the target, the model that refuses its aligned sibling. The gate is learnt
-from the target's own stream on training requests, and its kind and layer chosen on validation; what
-stands behind it is the sibling's vectors, added, or its affine edit, chosen ungated on harmful
-validation requests. Harmless answers behind a shut gate are the unsteered ones, token for token.
+from the target's own stream on training requests; its threshold, kind and layer are chosen on
+validation. What stands behind it (behind.py) is chosen ungated, on harmful validation requests.
+Harmless answers behind a shut gate are the unsteered ones, token for token.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import pandas as pd
 
 from workbench.evaluation import Proportion, proportion
-from workbench.experiments.refusal.affine import along_random, as_it_is
 from workbench.experiments.refusal.asking import Requests
-from workbench.experiments.refusal.judging import Asked, listed, prompts_of, rates_of, texts_of
+from workbench.experiments.refusal.behind import Behind, Turn, candidates, promotions
+from workbench.experiments.refusal.judging import Asked, prompts_of, rates_of, texts_of
 from workbench.experiments.refusal.settings import ConditionalSettings
-from workbench.methods import ConceptEdit, Gate, concept_edits, gates
-from workbench.methods.gates import GateKind, balanced
+from workbench.methods import Gate, gates, random_vectors
+from workbench.methods.gates import balanced
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
-from workbench.steering import Add, Affine, When
+from workbench.steering import SteeringVector, When
 from workbench.steering.activations import activations
 from workbench.steering.interventions import Intervention
 
@@ -34,9 +34,9 @@ class ConditionalResult:
     """Answers by way and request as `Asked.judged` gives them, and what was chosen from what.
 
     Ways: "unsteered", "ungated", "gated", "gated, random 1" and so on, "aligned sibling".
-    `gates`: kind, layer, accuracy (balanced) on training, validation and test, harmful and harmless
-    (the shares of test requests for which it opens), chosen. `tried`: intervention, layers,
-    strength, refused (share of harmful validation requests refused coherently), n, chosen.
+    `gates`: kind, layer, threshold, training, validation and test (balanced accuracy), harmful and
+    harmless (the shares of test requests for which it opens), chosen. `tried`: intervention,
+    layers, strength, refused (share of harmful validation requests refused coherently), n, chosen.
     """
 
     settings: ConditionalSettings
@@ -61,70 +61,69 @@ def run_conditional(
 ) -> ConditionalResult:
     """Learn and choose the gate, choose what it guards, measure; every step is kept.
 
-    Raises ValueError where a gate may stand above what it guards.
+    Raises ValueError where nothing may stand behind a gate of the last of `gate_layers`.
     """
-    highest, lowest = max(settings.gate_layers), min(map(min, settings.layers))
-    if highest > lowest:
+    highest = max(settings.gate_layers)
+    if highest > max(*settings.one_shot_layers, *map(min, settings.layers)):
         raise ValueError(
-            f"a gate at layer {highest} cannot guard an edit of layer {lowest}: gate_layers must "
-            "not lie above any of layers"
+            f"nothing that is tried stands at or behind a gate at layer {highest}: gate_layers "
+            "must not lie above all of layers and one_shot_layers"
         )
-    target, aligned = requests.parent, requests.model
-    train = prompts_of(requests, requests.train, settings.train_requests)
     asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
 
     @cache
-    def learnt(kind: GateKind) -> list[Gate]:
-        return gates(target, *train, settings.gate_layers, kind, seed=settings.seed)
+    def learnt() -> list[Gate]:
+        return gates(
+            requests.parent,
+            *prompts_of(requests, requests.train, settings.gate_requests),
+            settings.gate_layers,
+            settings.gate_kinds,
+            regularization=settings.regularization,
+            seed=settings.seed,
+            progress=progress,
+        )
+
+    known = folder.table("gates", lambda: _gates(requests, settings, learnt(), asked))
+    best = int(known["chosen"].argmax())
+    layer = int(known["layer"][best])
+    one_shot = folder.vectors("one-shot", lambda: promotions(requests, settings, progress=progress))
 
     @cache
-    def edits() -> dict[int, ConceptEdit]:
-        every = sorted({layer for some in settings.layers for layer in some})
-        made = concept_edits(aligned, *train, every, progress=progress)
-        return {
-            each.direction.layers[0]: ConceptEdit(each.direction.rebind(target), each.reference)
-            for each in made
-        }
+    def tries() -> list[Behind]:
+        every = candidates(requests, settings, one_shot, progress)
+        return [each for each in every if each.layers[0] >= layer]
 
-    known = folder.table("gates", lambda: _gates(requests, settings, learnt, asked))
-    tried = folder.table("tried", lambda: _tried(requests, settings, edits(), progress))
-    best = known[known["chosen"].astype(bool)].iloc[0]
-    chosen = tried[tried["chosen"].astype(bool)].iloc[0]
-    layers = next(each for each in settings.layers if listed(each) == chosen["layers"])
+    tried = folder.table("tried", lambda: _tried(requests, settings, tries(), progress))
 
-    def steering(turned: Callable[[ConceptEdit], ConceptEdit]) -> list[Intervention]:
-        some = [turned(edits()[layer]) for layer in layers]
-        return _interventions(some, chosen["intervention"], float(chosen["strength"]))
+    def steering(turned: Turn) -> list[Intervention]:
+        return tries()[int(tried["chosen"].argmax())].acting(turned)
 
-    def gated(turned: Callable[[ConceptEdit], ConceptEdit]) -> list[Intervention]:
-        at = list(settings.gate_layers).index(int(best["layer"]))
-        return [When(learnt(best["kind"])[at].condition, steering(turned))]
+    def gated(turned: Turn) -> list[Intervention]:
+        threshold = float(known["threshold"][best])
+        return [When(replace(learnt()[best].condition, threshold=threshold), steering(turned))]
 
     def answers(
-        way: str, acting: Callable[[], list[Intervention]], model: HookedModel = target
+        way: str, acting: Callable[[], list[Intervention]], model: HookedModel = requests.parent
     ) -> pd.DataFrame:
         return folder.table(way, lambda: asked.judged(model, acting(), way))
 
     found = [
         answers("unsteered", list),
-        answers("ungated", lambda: steering(as_it_is)),
-        answers("gated", lambda: gated(as_it_is)),
+        answers("ungated", lambda: steering(_as_it_is)),
+        answers("gated", lambda: gated(_as_it_is)),
     ]
     for number in range(settings.random):
-        turned = partial(along_random, seed=settings.seed + number)
+        turned = partial(_random, seed=settings.seed + number)
         found.append(answers(f"gated, random {number + 1}", partial(gated, turned)))
-    found.append(answers("aligned sibling", list, aligned))
+    found.append(answers("aligned sibling", list, requests.model))
     return ConditionalResult(settings, known, tried, pd.concat(found, ignore_index=True))
 
 
 def _gates(
-    requests: Requests,
-    settings: ConditionalSettings,
-    learnt: Callable[[GateKind], list[Gate]],
-    asked: Asked,
+    requests: Requests, settings: ConditionalSettings, learnt: Sequence[Gate], asked: Asked
 ) -> pd.DataFrame:
     """Every gate, on the requests it was learnt from, on validation, and on test."""
-    texts = prompts_of(requests, requests.validation, settings.validation_requests)
+    texts = prompts_of(requests, requests.validation, len(requests.validation))
     sets = {"validation": (texts[0] + texts[1], len(texts[0]))}
     sets["test"] = (asked.prompts, len(asked.harmful))
     read = {
@@ -132,15 +131,17 @@ def _gates(
         for part, (prompts, _) in sets.items()
     }
     rows = []
-    for kind in settings.gate_kinds:
-        for i, gate in enumerate(learnt(kind)):
-            row = {"kind": kind, "layer": gate.layer, "training": gate.accuracy}
-            for part, (_, harmful) in sets.items():
-                opens = gate.condition.holds(read[part][:, i]).double().numpy()
-                row[part] = balanced(opens[:harmful], opens[harmful:], 0.5)
-            row["harmful"] = float(opens[:harmful].mean())
-            row["harmless"] = float(opens[harmful:].mean())
-            rows.append(row)
+    for gate in learnt:
+        i = list(settings.gate_layers).index(gate.layer)
+        harmless = read["validation"][sets["validation"][1] :, i]
+        condition = gate.shut_for(harmless, settings.shut_for)
+        row: dict[str, object] = {"kind": gate.kind, "layer": gate.layer}
+        row |= {"threshold": condition.threshold, "training": gate.accuracy}
+        for part, (_, harmful) in sets.items():
+            opens = condition.holds(read[part][:, i]).double().numpy()
+            row[part] = balanced(opens[:harmful], opens[harmful:], 0.5)
+        row |= {"harmful": opens[:harmful].mean(), "harmless": opens[harmful:].mean()}
+        rows.append(row)
     found = pd.DataFrame(rows)
     # Of equal ones the earliest layer: what is edited must stand behind it.
     order = found.sort_values(["validation", "training", "layer"], ascending=[False, False, True])
@@ -150,29 +151,26 @@ def _gates(
 def _tried(
     requests: Requests,
     settings: ConditionalSettings,
-    edits: Mapping[int, ConceptEdit],
+    tries: Sequence[Behind],
     progress: bool,
 ) -> pd.DataFrame:
-    """Each set of layers, way and strength, ungated on harmful validation requests."""
+    """Each candidate, ungated on harmful validation requests."""
     texts = texts_of(requests.validation, settings.validation_requests)
     asked = Asked(requests, texts[0], (), settings.trial_tokens, progress)
     rows = []
-    for layers in settings.layers:
-        some = [edits[layer] for layer in layers]
-        for name, strengths in (("add", settings.scales), ("affine", settings.strengths)):
-            for strength in strengths:
-                steering = _interventions(some, name, strength)
-                found = asked.judged(requests.parent, steering, "tried")
-                refused = float((found["refuses"] & found["coherent"]).mean())
-                where = {"intervention": name, "layers": listed(layers), "strength": strength}
-                rows.append({**where, "refused": refused, "n": len(found)})
+    for each in tries:
+        found = asked.judged(requests.parent, each.acting(_as_it_is), "tried")
+        refused = float((found["refuses"] & found["coherent"]).mean())
+        rows.append({**each.row(), "refused": refused, "n": len(found)})
     table = pd.DataFrame(rows)
     return table.assign(chosen=table.index == table["refused"].idxmax())
 
 
-def _interventions(
-    edits: Sequence[ConceptEdit], name: str, strength: int | float
-) -> list[Intervention]:
-    if name == "add":
-        return [Add(each.direction, strength) for each in edits]
-    return [Affine(each.at(strength)) for each in edits]
+def _as_it_is(vector: SteeringVector) -> SteeringVector:
+    return vector
+
+
+def _random(vector: SteeringVector, seed: int) -> SteeringVector:
+    """A random direction of equal norm."""
+    (found,) = random_vectors(vector, 1, seed)
+    return found

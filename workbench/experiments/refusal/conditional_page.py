@@ -75,12 +75,16 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     report.table(
         result.gates.round(3),
         "Balanced accuracy by part, and for which share of harmful and harmless test requests each "
-        "opens. The chosen one is the best on validation.",
+        f"opens. Thresholds keep it shut for {result.settings.shut_for:.0%} of the harmless "
+        "requests of validation; so set, the best there is chosen. On training requests accuracy "
+        "is that at the threshold learnt there.",
     )
     report.section("What stands behind the gate")
     report.table(
         result.tried.round(3),
-        "The share of harmful validation requests refused coherently, ungated.",
+        "The share of harmful validation requests refused coherently, ungated. Vectors and edits "
+        "are the aligned sibling's; a one-shot vector promotes, on the model itself, the refusal "
+        "of one training request. What acts below the gate's layer is not tried.",
     )
     report.section("Answers")
     report.table(

@@ -90,20 +90,33 @@ class AffineSettings:
 class ConditionalSettings:
     """Refusal behind a gate: `gate_layers` and `gate_kinds` are candidates for the gate.
 
-    Sets of `layers` are steered together by the aligned model's vectors, added at each of `scales`,
-    or by its affine edit at each of `strengths`: what is refused most on validation is measured.
-    Numbers of requests are of each kind.
+    It is learnt from at most `gate_requests`, and shut for a share of `shut_for` of the harmless
+    validation requests, all of them. Behind it, no lower than its layer: sets of `layers` steered
+    together by the aligned model's vectors, made from `train_requests` and added at each of
+    `scales`, or by its affine edit at each of `strengths`; or one vector that promotes the refusal
+    of one training request, for each of `one_shot_layers` and `one_shot_norms` and of the first
+    `one_shot_examples`. What is refused most by `validation_requests` is measured on
+    `test_requests`. Numbers of requests are of each kind.
     """
 
     gate_layers: Sequence[int]
     gate_kinds: Sequence[GateKind]
+    gate_requests: int
+    regularization: float
+    shut_for: float
     layers: Sequence[Sequence[int]]
     scales: Sequence[int | float]
     strengths: Sequence[int | float]
+    one_shot_layers: Sequence[int]
+    one_shot_norms: Sequence[int | float]
+    one_shot_examples: int
     train_requests: int
     validation_requests: int
     test_requests: int
     random: int
+    steps: int = 30
+    learning_rate: float = 0.5
+    refusal_tokens: int = 16
     trial_tokens: int = 32
     answer_tokens: int = 64
     seed: int = 0
