@@ -9,6 +9,7 @@ from functools import partial
 from transformers import PreTrainedModel
 
 from workbench.experiments.compare.made import (
+    FEW,
     PAIRED,
     SHARES,
     Made,
@@ -121,7 +122,7 @@ def front(task: Task, layer: int, seed: int) -> list[Made]:
             for own, place in zip(made.vectors, made.places, strict=True)
         ]
 
-    return [Made(longest, 2, apply)]
+    return [Made(longest, 2, apply, FEW)]
 
 
 def reading(task: Task, layer: int, seed: int) -> list[Made]:
@@ -214,7 +215,7 @@ def calibration(task: Task, layer: int, seed: int) -> list[Made]:
     prompts, reasonings = zip(*task.thoughts, strict=True)
     vector = reasoning_calibration(task.model, prompts, reasonings, layer)
     positions = at_blank_lines(task.model, vector).positions
-    return [Made(vector, len(task.thoughts), partial(Add, positions=positions))]
+    return [Made(vector, len(task.thoughts), partial(Add, positions=positions), FEW)]
 
 
 METHODS: dict[str, Maker] = {
