@@ -42,6 +42,15 @@ def test_losses_are_of_the_first_vectors_example_along_the_path(tiny, norm):
     assert found.losses[0, 0] == pytest.approx([expected[0]] * 3, abs=1e-6)
 
 
+def test_every_pair_has_its_own_path(tiny):
+    some, examples = vectors(1.0, 2.0, 3.0), [*EXAMPLES, wb.Example("w8 w9 ", suppress=["w2"])]
+    found = connectivity(tiny, some, examples, points=3)
+    for i, j in [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]:
+        pair = connectivity(tiny, [some[i], some[j]], [examples[i], examples[j]], points=3)
+        np.testing.assert_allclose(found.losses[i, j], pair.losses[0, 1], atol=1e-4)
+    assert len(np.unique(found.losses[:, :, 1].round(4))) == 9
+
+
 def made(*paths):
     """Two vectors, with these losses on the way there and back."""
     losses = np.zeros((2, 2, len(paths[0])))

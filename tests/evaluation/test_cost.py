@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import workbench as wb
+from tests.conftest import boot
 from workbench.evaluation.cost import Reference, calibrate, cost
 from workbench.models.text import completion_ids
 
@@ -44,7 +45,8 @@ def test_it_is_what_the_definition_says(tiny, vector, reference):
 @pytest.mark.parametrize("layer", [0, 2])
 def test_texts_run_up_to_a_layer_cost_the_same(any_model, layer):
     """Also where its blocks cannot be replayed, and with two prompts that are the same."""
-    vector = wb.SteeringVector(torch.randn(any_model.cfg.d_model), layer=2)
+    values = torch.randn(any_model.cfg.d_model, generator=torch.Generator().manual_seed(1))
+    vector = wb.SteeringVector(values, layer=2)
     prompts, completions = [*PROMPTS, PROMPTS[0]], [*COMPLETIONS, COMPLETIONS[1]]
     reference = Reference.of(any_model, prompts, completions)
     steering = [wb.Add(vector), wb.Clamp(vector, 2.0, wb.Positions.completion())]
@@ -57,9 +59,13 @@ def test_texts_run_up_to_a_layer_cost_the_same(any_model, layer):
     assert quick.n_tokens == plain.n_tokens
 
 
-def test_what_acts_below_the_layer_is_refused(tiny, vector, reference):
+def test_what_a_layers_reference_cannot_do_is_refused(tiny, vector, reference, tokenizers):
     with pytest.raises(ValueError, match="prepared for edits of resid_pre from layer 3 on"):
         cost(tiny, reference.at(tiny, 3), wb.Add(vector))
+    with pytest.raises(ValueError, match="row by row"):
+        cost(tiny, reference.at(tiny, 1), wb.Add([vector, vector, vector]))
+    with pytest.raises(ValueError, match="another model"):
+        cost(boot("llama", tokenizers), reference.at(tiny, 1), wb.Add(vector))
     assert reference.at(tiny, None) is reference
 
 
@@ -75,6 +81,13 @@ def test_a_vector_is_scaled_to_a_cost(tiny, vector, reference, target):
     assert found.kl == pytest.approx(target, rel=0.02)
     again = cost(tiny, reference, wb.Add(vector, found.scale))
     assert again.mean_kl == pytest.approx(found.kl, rel=1e-4)
+
+
+def test_a_scale_is_found_where_the_first_one_costs_too_much(tiny, vector, reference):
+    """The search then starts at 0, where float noise may make the cost negative."""
+    found = calibrate(tiny, vector * 1e4, 1e-3, reference)
+    assert found.scale < 2**-6
+    assert found.kl == pytest.approx(1e-3, rel=0.02)
 
 
 def test_what_cannot_be_reached_is_said(tiny, vector, reference):

@@ -1,5 +1,7 @@
 """Gates of each kind open for the prompts that they were made to open for."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -35,8 +37,19 @@ def test_directions_are_those_of_their_methods(tiny):
     assert gate.condition.threshold == probe.threshold
 
 
-def test_several_kinds_are_learnt_from_one_reading(tiny):
-    found = gates(tiny, OPENING, CLOSING, [1, 2], ["cosine", "probe"])
+def test_several_kinds_are_learnt_from_one_reading(tiny, monkeypatch):
+    read = []
+
+    def reading(*asked, **how):
+        read.append(asked)
+        return activations(*asked, **how)
+
+    monkeypatch.setattr(sys.modules[gates.__module__], "activations", reading)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[mean_difference.__module__], "moments", None)
+        patch.setattr(sys.modules[linear_probe.__module__], "activations", None)
+        found = gates(tiny, OPENING, CLOSING, [1, 2], ["cosine", "probe"])
+    assert [asked[1] for asked in read] == [OPENING, CLOSING]
     assert [(gate.kind, gate.layer) for gate in found] == [
         ("cosine", 1),
         ("cosine", 2),

@@ -1,5 +1,7 @@
 """Difference of means equals the plain one, at every layer, with what was read in its record."""
 
+import sys
+
 import pytest
 import torch
 
@@ -19,6 +21,17 @@ def test_it_is_the_difference_of_the_mean_activations(tiny):
     record = found.vectors[0].provenance
     assert (record.method, record.config["n_positive"]) == ("mean-difference", 3)
     assert record.examples[1]["prompts"] == NEGATIVE
+
+
+def test_activations_that_are_known_are_not_read_again(tiny, monkeypatch):
+    read = tuple(activations(tiny, some, layers=[2, 1]) for some in (POSITIVE, NEGATIVE))
+    plain = mean_difference(tiny, POSITIVE, NEGATIVE, layers=[2, 1])
+    monkeypatch.setattr(sys.modules[mean_difference.__module__], "moments", None)
+    given = mean_difference(tiny, POSITIVE, NEGATIVE, layers=[2, 1], read=read)
+    assert [vector.layer for vector in given] == [2, 1]
+    torch.testing.assert_close(given.stack(), plain.stack())
+    with pytest.raises(ValueError, match="3 prompts at 2 layers were given, for 3 prompts and 1"):
+        mean_difference(tiny, POSITIVE, NEGATIVE, layers=[2], read=read)
 
 
 def test_completions_and_positions_are_read(tiny):

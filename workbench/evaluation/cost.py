@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from workbench.models.hooked import HookedModel, undisturbed
-from workbench.steering.interventions import Add, Steering, as_interventions
+from workbench.steering.interventions import Add, Steering, as_interventions, rows_of
 from workbench.steering.prepared import PreparedRows, lowest_layer
 from workbench.steering.scoring import CompletionRows, at_least_float32
 from workbench.steering.vector import SteeringVector
@@ -78,9 +78,15 @@ class Reference:
     ) -> Iterator[Float[Tensor, "_ d_vocab"]]:
         """Log-probabilities under `steering`, batch by batch."""
         if self.prepared:
+            if rows_of(as_interventions(steering)) is not None:
+                raise ValueError(
+                    "interventions that go row by row need a reference without a layer"
+                )
+            if any(each.recording.model is not model for each in self.prepared):
+                raise ValueError("the reference was run up to its layer by another model")
             edits = [edit for one in as_interventions(steering) for edit in one.edits(model)]
             for each in self.prepared:
-                yield _log_softmax(each.read(model, each.recording.first, edits))
+                yield _log_softmax(each.read(model, edits))
         else:
             for rows, _ in self.batches:
                 yield _log_softmax(rows.read_logits(model, steering))
@@ -193,7 +199,7 @@ def calibrate(
     # KL grows about as the square of the scale: its root is nearly linear, and quickly found.
     scale = float(
         brentq(
-            lambda at: np.sqrt(excess(at) + target_kl) - np.sqrt(target_kl),
+            lambda at: np.sqrt(max(excess(at) + target_kl, 0.0)) - np.sqrt(target_kl),
             low,
             high,
             rtol=float(tolerance) / 4,

@@ -43,10 +43,12 @@ class Gate:
         return self.condition.vector.layers[0]
 
     def shut_for(self, resid: Float[Tensor, "prompt d_model"], share: int | float) -> Condition:
-        """Its condition, with the lowest threshold that keeps it shut for a share of prompts.
+        """Its condition, with a threshold that keeps it shut for at least a share of prompts.
 
         `resid`: the streams at its layer of prompts that should not open it, best ones that it was
-        not learnt from. Raises ValueError where there are none, and for a share that is none.
+        not learnt from. The threshold is the lowest such value of theirs, and a hair more: a
+        prompt's value changes by float noise with those that it is read beside. Raises ValueError
+        where there are no prompts, and for a share that is none.
         """
         if not len(resid) or not 0 < share <= 1:
             raise ValueError(
@@ -54,9 +56,9 @@ class Gate:
                 "over 0 and up to 1"
             )
         values = self.condition.value(resid).double().sort().values
-        return replace(
-            self.condition, threshold=float(values[math.ceil(share * len(values) - 1e-9) - 1])
-        )
+        least = float(values[math.ceil(share * len(values) - 1e-9) - 1])
+        hair = 1e-5 * float(values.abs().max())
+        return replace(self.condition, threshold=least + hair)
 
 
 def gates(
@@ -91,20 +93,20 @@ def gates(
         for prompts in (opening, closing)
     )
     conditions: list[tuple[GateKind, Condition]] = []
-    if set(every) - {"probe"}:
-        means = mean_difference(*asked, layers=layers, positions=positions, progress=progress)
     for kind in every:
         if kind == "probe":
+            both = torch.cat([above, below])
             probes = linear_probe(
                 *asked,
                 layers=layers,
                 positions=positions,
                 regularization=regularization,
                 seed=seed,
-                read=torch.cat([above, below]),
+                read=both,
             )
             found = [Condition(p.vector, p.threshold, positions=positions) for p in probes]
         else:
+            means = mean_difference(*asked, layers=layers, positions=positions, read=(above, below))
             found = [Condition(v, 0.0, measure=kind, positions=positions) for v in means]
         conditions += [(kind, condition) for condition in found]
     made = []

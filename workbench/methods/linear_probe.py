@@ -17,7 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.models.hooked import HookedModel, n_layers
-from workbench.steering.activations import DEFAULT_BATCH, LAST_TOKEN, activations
+from workbench.steering.activations import (
+    DEFAULT_BATCH,
+    LAST_TOKEN,
+    Activations,
+    activations,
+    check_read,
+)
 from workbench.steering.positions import Positions
 from workbench.steering.provenance import Provenance
 from workbench.steering.vector import SteeringVector
@@ -67,7 +73,7 @@ def linear_probe(
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH,
     label: str | None = None,
-    read: Float[Tensor, "prompt layer d_model"] | None = None,
+    read: Activations | None = None,
     progress: bool = False,
 ) -> list[LinearProbe]:
     """One probe a layer. Activations are scaled by the standard deviation of all their entries.
@@ -103,11 +109,7 @@ def linear_probe(
             batch_size=batch_size,
             progress=progress,
         )
-    elif read.shape[:2] != (len(positive) + len(negative), len(wanted)):
-        raise ValueError(
-            f"activations of {read.shape[0]} prompts at {read.shape[1]} layers were given, for "
-            f"{len(positive) + len(negative)} prompts and {len(wanted)} layers"
-        )
+    check_read(read, len(positive) + len(negative), len(wanted))
     truth = np.r_[np.ones(len(positive), bool), np.zeros(len(negative), bool)]
     provenance = Provenance.of(
         "linear-probe",

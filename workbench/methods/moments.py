@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from workbench.models.hooked import HookedModel, d_model, n_layers
-from workbench.steering.activations import DEFAULT_BATCH, LAST_TOKEN, each_batch
+from workbench.steering.activations import DEFAULT_BATCH, LAST_TOKEN, Activations, each_batch
 from workbench.steering.positions import Positions
 
 
@@ -25,6 +25,11 @@ class Moments:
     n: int
     mean: Float[Tensor, "layer d_model"]
     covariance: Float[Tensor, "layer d_model d_model"] | None
+
+    @classmethod
+    def of(cls, read: Activations, layers: Sequence[int]) -> Moments:
+        """The means of activations that are known."""
+        return cls(tuple(layers), len(read), read.double().mean(0).cpu(), None)
 
     def at(self, layer: int) -> Float[Tensor, " d_model"]:
         """The mean at one layer. Raises KeyError for one that was not read."""

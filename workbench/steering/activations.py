@@ -33,6 +33,7 @@ AFTER_FIRST = Positions.span(1, None)
 DEFAULT_BATCH = 32
 
 Reading = Float[Tensor, "row layer position d_model"]
+Activations = Float[Tensor, "_ layer d_model"]
 
 
 def activations(
@@ -58,6 +59,15 @@ def activations(
             found[row] = one.cpu()
     whole = torch.stack([one for one in found if one is not None])
     return whole.squeeze(2) if isinstance(positions, Positions) else whole
+
+
+def check_read(read: Activations, prompts: int, layers: int) -> None:
+    """Raise ValueError unless activations that were given are of so many prompts and layers."""
+    if read.shape[:2] != (prompts, layers):
+        raise ValueError(
+            f"activations of {read.shape[0]} prompts at {read.shape[1]} layers were given, for "
+            f"{prompts} prompts and {layers} layers"
+        )
 
 
 def stream_norms(

@@ -114,7 +114,7 @@ class Prepared:
             for batch in tqdm(self.batches, desc="scoring", disable=not progress):
                 taken = [one.taking(batch.which) for one in interventions]
                 edits = [edit for one in taken for edit in one.edits(self.model)]
-                read = batch.read(self.model, self.layer, edits)
+                read = batch.read(self.model, edits)
                 counts = batch.rows.row.bincount().tolist()
                 log_probs = log_softmax_at(read, batch.rows.target, coldness).cpu().split(counts)
                 likeliest = at_least_float32(read).argmax(-1) == batch.rows.target
@@ -176,8 +176,9 @@ class PreparedRows:
         shared, place = recording.branches.places_of(rows.row, rows.column)
         return cls(tuple(which), rows, recording, shared, place)
 
-    def read(self, model: HookedModel, layer: int, edits: Sequence[Edit]) -> Tensor:
-        """The logits that predict each completion token, under edits."""
+    def read(self, model: HookedModel, edits: Sequence[Edit]) -> Tensor:
+        """The logits that predict each completion token, under edits from its layer on."""
+        layer = self.recording.first
         tail = self.recording.tail(layer, range(len(self.recording.branches.groups)))
         passed = tail.run(stream_edits(model, layer, edits, self.rows.window, self._shared_mask))
         return passed.logits_at(self.shared, self.place)

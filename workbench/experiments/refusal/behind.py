@@ -1,7 +1,7 @@
-"""What may stand behind a gate: an aligned sibling's vectors or affine edit, a one-shot vector.
+"""What may stand behind a gate: an aligned sibling's vectors or affine edits, or promoted refusals.
 
-The sibling's difference of means is added (InferAligner) or used as an affine edit; a one-shot
-vector is optimized on the model itself, to promote the refusal of a single training request.
+The sibling's difference of means is added (InferAligner) or used as an affine edit; a promoted
+refusal is a vector optimized on the model itself, from one training request or a few.
 """
 
 from __future__ import annotations
@@ -9,114 +9,114 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
 
 from workbench.experiments.refusal.asking import Requests
 from workbench.experiments.refusal.judging import listed, prompts_of
 from workbench.experiments.refusal.settings import ConditionalSettings
 from workbench.methods import ConceptEdit, Example, OneShotJob, concept_edits, optimize_batch
 from workbench.methods.one_shot import finished
-from workbench.steering import Add, Affine, SteeringVector, generate
+from workbench.steering import Add, Affine, SteeringVector
 from workbench.steering.interventions import Intervention
 
 Turn = Callable[[SteeringVector], SteeringVector]
 
 
 @dataclass(frozen=True, eq=False)
-class Added:
-    """Vectors, each at its own layer, times a scale."""
+class Behind:
+    """One way to make a model refuse: vectors that act together, each at its own layer.
+
+    With `references`, as affine edits to `strength`; else they are added, times `strength`.
+    """
 
     name: str
     vectors: tuple[SteeringVector, ...]
-    scale: float
+    strength: float
+    references: tuple[Float[Tensor, " d_model"], ...] | None = None
 
     @property
-    def layers(self) -> tuple[int, ...]:
-        """Where they act, in ascending order."""
-        return tuple(vector.layers[0] for vector in self.vectors)
+    def lowest(self) -> int:
+        """The first layer that it edits."""
+        return min(vector.layers[0] for vector in self.vectors)
 
     def acting(self, turned: Turn) -> list[Intervention]:
         """The interventions, along what `turned` makes of the vectors."""
-        return [Add(turned(vector), self.scale) for vector in self.vectors]
+        vectors = [turned(vector) for vector in self.vectors]
+        if self.references is None:
+            return [Add(vector, self.strength) for vector in vectors]
+        return [
+            Affine(ConceptEdit(vector, reference).at(self.strength))
+            for vector, reference in zip(vectors, self.references, strict=True)
+        ]
 
-    def row(self) -> dict[str, object]:
-        """intervention, layers, strength."""
-        return {"intervention": self.name, "layers": listed(self.layers), "strength": self.scale}
-
-
-@dataclass(frozen=True, eq=False)
-class Edited:
-    """Affine edits, each of its own layer, at a strength."""
-
-    edits: tuple[ConceptEdit, ...]
-    strength: float
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """Where they act, in ascending order."""
-        return tuple(edit.direction.layers[0] for edit in self.edits)
-
-    def acting(self, turned: Turn) -> list[Intervention]:
-        """The interventions, along what `turned` makes of the directions."""
-        some = [ConceptEdit(turned(each.direction), each.reference) for each in self.edits]
-        return [Affine(each.at(self.strength)) for each in some]
-
-    def row(self) -> dict[str, object]:
-        """intervention, layers, strength."""
-        return {
-            "intervention": "affine",
-            "layers": listed(self.layers),
-            "strength": self.strength,
-        }
+    def row(self) -> dict[str, Any]:
+        """intervention, layers, strength: no two of the candidates have the same."""
+        layers = listed([vector.layers[0] for vector in self.vectors])
+        return {"intervention": self.name, "layers": layers, "strength": self.strength}
 
 
-Behind = Added | Edited
+def lowest_layers(settings: ConditionalSettings) -> list[int]:
+    """The first layer of each kind of candidate that there will be."""
+    siblings = [min(each) for each in settings.layers if settings.scales or settings.strengths]
+    promoting = settings.promoting_layers if settings.promoting_norms else []
+    return [*siblings, *(promoting if settings.promoting_requests else [])]
 
 
 def candidates(
     requests: Requests,
     settings: ConditionalSettings,
-    one_shot: Iterable[SteeringVector],
+    promoting: Iterable[SteeringVector],
     progress: bool = False,
 ) -> list[Behind]:
-    """The sibling's vectors and edits at every set of layers, and each one-shot vector."""
-    made = concept_edits(
-        requests.model,
-        *prompts_of(requests, requests.train, settings.train_requests),
-        sorted({layer for some in settings.layers for layer in some}),
-        progress=progress,
-    )
+    """The vectors that promote a refusal, and the sibling's and its edits at each set of layers."""
+    found = [Behind(vector.label, (vector,), 1.0) for vector in promoting]
+    if not settings.layers:
+        return found
     edits = {
-        each.direction.layers[0]: ConceptEdit(
-            each.direction.rebind(requests.parent), each.reference
+        each.direction.layers[0]: each
+        for each in concept_edits(
+            requests.model,
+            *prompts_of(requests, requests.train, settings.train_requests),
+            sorted({layer for some in settings.layers for layer in some}),
+            progress=progress,
         )
-        for each in made
     }
-    found: list[Behind] = []
     for layers in settings.layers:
-        some = tuple(edits[layer] for layer in layers)
-        vectors = tuple(each.direction for each in some)
-        found += [Added("add", vectors, float(scale)) for scale in settings.scales]
-        found += [Edited(some, float(strength)) for strength in settings.strengths]
-    return found + [Added(vector.label, (vector,), 1.0) for vector in one_shot]
+        some = [edits[layer] for layer in layers]
+        vectors = tuple(each.direction.rebind(requests.parent) for each in some)
+        references = tuple(each.reference for each in some)
+        found += [Behind("add", vectors, float(scale)) for scale in settings.scales]
+        found += [
+            Behind("affine", vectors, float(strength), references)
+            for strength in settings.strengths
+        ]
+    return found
 
 
 def promotions(
     requests: Requests, settings: ConditionalSettings, progress: bool = False
 ) -> list[SteeringVector]:
-    """One vector for each layer, norm and training request: it promotes the sibling's refusal."""
-    harmful, _ = prompts_of(requests, requests.train, settings.one_shot_examples)
-    refusals = generate(requests.model, harmful, max_new_tokens=settings.refusal_tokens)
+    """One vector for each layer, norm and number of training requests.
+
+    It promotes the refusal and the end of the turn: without that the model goes on and answers.
+    """
+    refusal = settings.refusal + str(requests.parent.tokenizer.eos_token)
+    asked, _ = prompts_of(requests, requests.train, max(settings.promoting_requests))
     jobs = [
         OneShotJob(
-            [Example(prompt, promote=[refusal])],
+            [Example(prompt, promote=[refusal]) for prompt in asked[:count]],
             layer=layer,
             steps=settings.steps,
             learning_rate=settings.learning_rate,
             max_norm=norm,
-            seed=settings.seed + number,
-            label=f"one-shot {number + 1}, norm {norm:g}",
+            seed=settings.seed,
+            label=f"promotion on {count}, norm {norm:g}",
         )
-        for layer, norm in product(settings.one_shot_layers, settings.one_shot_norms)
-        for number, (prompt, refusal) in enumerate(zip(harmful, refusals, strict=True))
+        for layer, norm, count in product(
+            settings.promoting_layers, settings.promoting_norms, settings.promoting_requests
+        )
     ]
     return finished(optimize_batch(requests.parent, jobs, progress=progress), jobs)

@@ -9,7 +9,7 @@ Harmless answers behind a shut gate are the unsteered ones, token for token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -17,10 +17,16 @@ import pandas as pd
 
 from workbench.evaluation import Proportion, proportion
 from workbench.experiments.refusal.asking import Requests
-from workbench.experiments.refusal.behind import Behind, Turn, candidates, promotions
+from workbench.experiments.refusal.behind import (
+    Behind,
+    Turn,
+    candidates,
+    lowest_layers,
+    promotions,
+)
 from workbench.experiments.refusal.judging import Asked, prompts_of, rates_of, texts_of
 from workbench.experiments.refusal.settings import ConditionalSettings
-from workbench.methods import Gate, gates, random_vectors
+from workbench.methods import Gate, gates, random_vector
 from workbench.methods.gates import balanced
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
@@ -34,9 +40,10 @@ class ConditionalResult:
     """Answers by way and request as `Asked.judged` gives them, and what was chosen from what.
 
     Ways: "unsteered", "ungated", "gated", "gated, random 1" and so on, "aligned sibling".
-    `gates`: kind, layer, threshold, training, validation and test (balanced accuracy), harmful and
-    harmless (the shares of test requests for which it opens), chosen. `tried`: intervention,
-    layers, strength, refused (share of harmful validation requests refused coherently), n, chosen.
+    `gates`: kind, layer, threshold, training (balanced accuracy, at the threshold learnt there),
+    validation and test (at `threshold`), harmful and harmless (the shares of test requests for
+    which it opens), chosen. `tried`: intervention, layers, strength, refused (share of harmful
+    validation requests refused coherently), n, chosen.
     """
 
     settings: ConditionalSettings
@@ -63,11 +70,11 @@ def run_conditional(
 
     Raises ValueError where nothing may stand behind a gate of the last of `gate_layers`.
     """
-    highest = max(settings.gate_layers)
-    if highest > max(*settings.one_shot_layers, *map(min, settings.layers)):
+    highest, places = max(settings.gate_layers), lowest_layers(settings)
+    if highest > max(places, default=-1):
         raise ValueError(
-            f"nothing that is tried stands at or behind a gate at layer {highest}: gate_layers "
-            "must not lie above all of layers and one_shot_layers"
+            f"nothing that is tried (from layers {places}) stands at or behind a gate at layer "
+            f"{highest}: gate_layers must not lie above all of layers and promoting_layers"
         )
     asked = Asked.on_test(requests, settings.test_requests, settings.answer_tokens, progress)
 
@@ -86,17 +93,21 @@ def run_conditional(
     known = folder.table("gates", lambda: _gates(requests, settings, learnt(), asked))
     best = int(known["chosen"].argmax())
     layer = int(known["layer"][best])
-    one_shot = folder.vectors("one-shot", lambda: promotions(requests, settings, progress=progress))
+    promoting: Iterable[SteeringVector] = ()
+    if settings.promoting_layers and settings.promoting_norms and settings.promoting_requests:
+        promoting = folder.vectors("promotion", lambda: promotions(requests, settings, progress))
 
     @cache
     def tries() -> list[Behind]:
-        every = candidates(requests, settings, one_shot, progress)
-        return [each for each in every if each.layers[0] >= layer]
+        every = candidates(requests, settings, promoting, progress)
+        return [each for each in every if each.lowest >= layer]
 
     tried = folder.table("tried", lambda: _tried(requests, settings, tries(), progress))
+    chosen = tried[tried["chosen"].astype(bool)].iloc[0]
 
     def steering(turned: Turn) -> list[Intervention]:
-        return tries()[int(tried["chosen"].argmax())].acting(turned)
+        (one,) = (each for each in tries() if all(chosen[k] == v for k, v in each.row().items()))
+        return one.acting(turned)
 
     def gated(turned: Turn) -> list[Intervention]:
         threshold = float(known["threshold"][best])
@@ -113,7 +124,7 @@ def run_conditional(
         answers("gated", lambda: gated(_as_it_is)),
     ]
     for number in range(settings.random):
-        turned = partial(_random, seed=settings.seed + number)
+        turned = partial(random_vector, seed=settings.seed + number)
         found.append(answers(f"gated, random {number + 1}", partial(gated, turned)))
     found.append(answers("aligned sibling", list, requests.model))
     return ConditionalResult(settings, known, tried, pd.concat(found, ignore_index=True))
@@ -140,7 +151,8 @@ def _gates(
         for part, (_, harmful) in sets.items():
             opens = condition.holds(read[part][:, i]).double().numpy()
             row[part] = balanced(opens[:harmful], opens[harmful:], 0.5)
-        row |= {"harmful": opens[:harmful].mean(), "harmless": opens[harmful:].mean()}
+            if part == "test":
+                row |= {"harmful": opens[:harmful].mean(), "harmless": opens[harmful:].mean()}
         rows.append(row)
     found = pd.DataFrame(rows)
     # Of equal ones the earliest layer: what is edited must stand behind it.
@@ -154,7 +166,7 @@ def _tried(
     tries: Sequence[Behind],
     progress: bool,
 ) -> pd.DataFrame:
-    """Each candidate, ungated on harmful validation requests."""
+    """Each candidate, ungated on harmful validation requests; of equal ones the first is chosen."""
     texts = texts_of(requests.validation, settings.validation_requests)
     asked = Asked(requests, texts[0], (), settings.trial_tokens, progress)
     rows = []
@@ -168,9 +180,3 @@ def _tried(
 
 def _as_it_is(vector: SteeringVector) -> SteeringVector:
     return vector
-
-
-def _random(vector: SteeringVector, seed: int) -> SteeringVector:
-    """A random direction of equal norm."""
-    (found,) = random_vectors(vector, 1, seed)
-    return found

@@ -28,7 +28,7 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
         }
     report = Report(
         "Refusal behind a gate",
-        f"{scale.models['refuses']}: its parent, steered by it",
+        f"{scale.models['refuses']}: its parent, steered behind a gate",
         lead=(
             f"The parent refuses {rates['harmful, unsteered']} of harmful requests unsteered, "
             f"{rates['harmful, ungated']} where it is always steered, and "
@@ -75,7 +75,7 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     report.table(
         result.gates.round(3),
         "Balanced accuracy by part, and for which share of harmful and harmless test requests each "
-        f"opens. Thresholds keep it shut for {result.settings.shut_for:.0%} of the harmless "
+        f"opens. Thresholds keep it shut for {100 * result.settings.shut_for:.3g}% of the harmless "
         "requests of validation; so set, the best there is chosen. On training requests accuracy "
         "is that at the threshold learnt there.",
     )
@@ -83,8 +83,10 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     report.table(
         result.tried.round(3),
         "The share of harmful validation requests refused coherently, ungated. Vectors and edits "
-        "are the aligned sibling's; a one-shot vector promotes, on the model itself, the refusal "
-        "of one training request. What acts below the gate's layer is not tried.",
+        "are the aligned sibling's; a promotion is a vector that was optimized on the model "
+        f"itself to say “{result.settings.refusal}” to one or a few training requests. What acts "
+        "below the gate's layer is not tried."
+        + ("" if chosen["refused"] else " None of them makes the model refuse."),
     )
     report.section("Answers")
     report.table(

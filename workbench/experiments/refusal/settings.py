@@ -93,10 +93,10 @@ class ConditionalSettings:
     It is learnt from at most `gate_requests`, and shut for a share of `shut_for` of the harmless
     validation requests, all of them. Behind it, no lower than its layer: sets of `layers` steered
     together by the aligned model's vectors, made from `train_requests` and added at each of
-    `scales`, or by its affine edit at each of `strengths`; or one vector that promotes the refusal
-    of one training request, for each of `one_shot_layers` and `one_shot_norms` and of the first
-    `one_shot_examples`. What is refused most by `validation_requests` is measured on
-    `test_requests`. Numbers of requests are of each kind.
+    `scales`, or by its affine edit at each of `strengths`; or a vector that promotes `refusal` and
+    the end of the turn on the first training requests, for each of `promoting_layers`,
+    `promoting_norms` and numbers of `promoting_requests`. What refuses most of
+    `validation_requests` is measured on `test_requests`. Numbers of requests are of each kind.
     """
 
     gate_layers: Sequence[int]
@@ -107,16 +107,16 @@ class ConditionalSettings:
     layers: Sequence[Sequence[int]]
     scales: Sequence[int | float]
     strengths: Sequence[int | float]
-    one_shot_layers: Sequence[int]
-    one_shot_norms: Sequence[int | float]
-    one_shot_examples: int
+    promoting_layers: Sequence[int]
+    promoting_norms: Sequence[int | float]
+    promoting_requests: Sequence[int]
+    refusal: str
     train_requests: int
     validation_requests: int
     test_requests: int
     random: int
-    steps: int = 30
-    learning_rate: float = 0.5
-    refusal_tokens: int = 16
+    steps: int = 40
+    learning_rate: float = 1.0
     trial_tokens: int = 32
     answer_tokens: int = 64
     seed: int = 0
