@@ -51,7 +51,9 @@ def page(result: PoserResult, scale: Scale) -> Report:
         f"{vectors} that was best on validation ({result.best}).",
     )
     report.table(
-        beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}),
+        beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}).drop(
+            columns="paper"
+        ),
         f"Means over all vectors on {shown} of the scenarios; the intervals speak of other vectors "
         "and other scenarios (two-level bootstrap).",
     )
@@ -114,8 +116,6 @@ def _places(tried: pd.DataFrame) -> pd.DataFrame:
     place = tried["vector"].str.partition(", ")[2]
     rows = []
     for name, some in tried.groupby(place, sort=False):
-        found = {
-            words: f"{share(_of(some, *rate), 'flipped').rate:.0%}" for rate, words in WORDS.items()
-        }
+        found = {" ".join(rate): f"{share(_of(some, *rate), 'flipped').rate:.0%}" for rate in RATES}
         rows.append({"layer and norm": name, **found, "worst": f"{worst_rate(some):.0%}"})
     return pd.DataFrame(rows)
