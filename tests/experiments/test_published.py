@@ -21,3 +21,8 @@ def test_bits_are_no_shares():
     found = beside({"bits real": 1.0, "retracts": 1.0}, {"bits real": 0.5})
     assert list(found["paper"]) == ["1.00 bits", "100.0%"]
     assert list(found["here"]) == ["0.50 bits", ""]
+
+
+def test_a_side_without_measures_has_no_column():
+    assert list(beside({}, {"a": 0.5})) == ["measure", "here"]
+    assert list(beside({"a": 0.5}, {})) == ["measure", "paper"]

@@ -13,9 +13,11 @@ from workbench.evaluation import Interval, Proportion
 def beside(published: Mapping[str, Any], ours: Mapping[str, Any]) -> pd.DataFrame:
     """One row a measure: what the paper found, and what was found here, in words.
 
-    Measures that only one of them has are left empty on the other's side.
+    Measures that only one of them has are left empty on the other's side; a side with none at all
+    has no column.
     """
-    return pd.DataFrame(
+    sides = {"paper": published, "here": ours}
+    table = pd.DataFrame(
         {
             "measure": name,
             "paper": in_words(published.get(name), _unit(name)),
@@ -23,6 +25,7 @@ def beside(published: Mapping[str, Any], ours: Mapping[str, Any]) -> pd.DataFram
         }
         for name in dict.fromkeys([*published, *ours])
     )
+    return table.drop(columns=[side for side, measures in sides.items() if not measures])
 
 
 def in_words(value: Any, unit: str = "") -> str:

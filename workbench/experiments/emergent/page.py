@@ -64,10 +64,12 @@ def spread_page(result: SpreadResult, scale: Scale) -> Report:
         "random vector.",
     )
     report.section("By layer")
-    by_layer = result.layers.groupby(["kind", "layer"], dropna=False, sort=False)["change"]
+    steered = result.layers.dropna(subset=["layer"]).astype({"layer": int})
+    by_layer = steered.pivot_table(index="layer", columns="kind", values="change", sort=False)
     report.table(
-        by_layer.agg(["mean", "size"]).reset_index().round(3),
-        "One pair of vectors a layer, on the validation questions.",
+        by_layer.rename(columns=KINDS).reset_index().round(3),
+        "Mean change of the margin, nats a token: one pair of vectors a layer, on "
+        f"{steered['question'].nunique()} validation questions.",
     )
     report.section("The paper's numbers")
     report.table(beside(scale.published, {}), "Answers of 100 that have a word, of the 14B model.")

@@ -51,9 +51,7 @@ def page(result: PoserResult, scale: Scale) -> Report:
         f"{vectors} that was best on validation ({result.best}).",
     )
     report.table(
-        beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}).drop(
-            columns="paper"
-        ),
+        beside({}, {WORDS[rate]: found for rate, found in result.distribution().items()}),
         f"Means over all vectors on {shown} of the scenarios; the intervals speak of other vectors "
         "and other scenarios (two-level bootstrap).",
     )
