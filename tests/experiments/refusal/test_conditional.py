@@ -53,6 +53,8 @@ def test_every_step_is_kept_and_on_the_page(siblings, tmp_path):
     # What would act below the gate is not tried.
     assert list(found.tried["layers"]) == ["2", "2", "2"]
     assert list(found.tried["intervention"]) == ["promotion on 1, norm 4", "add", "affine"]
+    best = found.tried[found.tried["refused"] == found.tried["refused"].max()]
+    assert best.loc[best["log_prob"].idxmax(), "chosen"]
     ways = ["unsteered", "ungated", "gated", "gated, random 1", "aligned sibling"]
     assert list(dict.fromkeys(found.answers["way"])) == ways
     with folder:

@@ -30,7 +30,7 @@ from workbench.methods import Gate, gates, random_vector
 from workbench.methods.gates import balanced
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
-from workbench.steering import SteeringVector, When
+from workbench.steering import SteeringVector, When, log_prob
 from workbench.steering.activations import activations
 from workbench.steering.interventions import Intervention
 
@@ -43,7 +43,8 @@ class ConditionalResult:
     `gates`: kind, layer, threshold, training (balanced accuracy, at the threshold learnt there),
     validation and test (at `threshold`), harmful and harmless (the shares of test requests for
     which it opens), chosen. `tried`: intervention, layers, strength, refused (share of harmful
-    validation requests refused coherently), n, chosen.
+    validation requests refused coherently), log_prob (the mean of the setting's refusal there, nats
+    a token), n, chosen.
     """
 
     settings: ConditionalSettings
@@ -166,16 +167,23 @@ def _tried(
     tries: Sequence[Behind],
     progress: bool,
 ) -> pd.DataFrame:
-    """Each candidate, ungated on harmful validation requests; of equal ones the first is chosen."""
+    """Each candidate, ungated on harmful validation requests.
+
+    Of those under which most are refused, that under which `settings.refusal` is likeliest.
+    """
     texts = texts_of(requests.validation, settings.validation_requests)
     asked = Asked(requests, texts[0], (), settings.trial_tokens, progress)
+    refusals = [settings.refusal] * len(texts[0])
     rows = []
     for each in tries:
-        found = asked.judged(requests.parent, each.acting(_as_it_is), "tried")
+        steering = each.acting(_as_it_is)
+        found = asked.judged(requests.parent, steering, "tried")
         refused = float((found["refuses"] & found["coherent"]).mean())
-        rows.append({**each.row(), "refused": refused, "n": len(found)})
+        likely = float(log_prob(requests.parent, asked.prompts, refusals, steering).mean.mean())
+        rows.append({**each.row(), "refused": refused, "log_prob": likely, "n": len(found)})
     table = pd.DataFrame(rows)
-    return table.assign(chosen=table.index == table["refused"].idxmax())
+    order = table.sort_values(["refused", "log_prob"], ascending=False)
+    return table.assign(chosen=table.index == order.index[0])
 
 
 def _as_it_is(vector: SteeringVector) -> SteeringVector:

@@ -82,7 +82,8 @@ def conditional_page(result: ConditionalResult, scale: Scale) -> Report:
     report.section("What stands behind the gate")
     report.table(
         result.tried.round(3),
-        "The share of harmful validation requests refused coherently, ungated. Vectors and edits "
+        "The share of harmful validation requests refused coherently, ungated, and log P of the "
+        "refusal below, nats a token; chosen is the likeliest of the best. Vectors and edits "
         "are the aligned sibling's; a promotion is a vector that was optimized on the model "
         f"itself to say “{result.settings.refusal}” to one or a few training requests. What acts "
         "below the gate's layer is not tried."
