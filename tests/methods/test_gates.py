@@ -91,5 +91,3 @@ def test_what_cannot_be_learnt_from_is_refused(tiny):
         gates(tiny, OPENING[:2], CLOSING, [1], "probe")
     with pytest.raises(ValueError, match="0 kinds"):
         gates(tiny, OPENING, CLOSING, [1], [])
-    with pytest.raises(ValueError, match="not 'distance'"):
-        gates(tiny, OPENING, CLOSING, [1], ["probe", "distance"])
