@@ -39,3 +39,9 @@ def test_the_difference_of_means_points_from_one_of_its_sets_to_the_other(tiny):
 def test_missing_prompts_are_refused(tiny):
     with pytest.raises(ValueError, match="none may be 0"):
         separation(tiny, [], POSITIVE, NEGATIVE)
+
+
+def test_a_vector_without_a_direction_is_refused(tiny):
+    still = wb.SteeringVector(torch.zeros(tiny.cfg.d_model), 1, label="still")
+    with pytest.raises(ValueError, match=r"still.* is zero"):
+        separation(tiny, [still], POSITIVE, NEGATIVE)

@@ -59,7 +59,8 @@ def separation(
     """How well each vector tells prompts of two sets apart, at its own layer or at `layer`.
 
     The unsteered stream is read at `positions` (a mean over them). 0.5 is chance; under 0.5 the
-    vector points the other way. Needs scikit-learn. Raises ValueError for no vectors or prompts.
+    vector points the other way. Needs scikit-learn. Raises ValueError for no vectors or prompts,
+    and for a vector of norm zero.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -67,6 +68,9 @@ def separation(
         raise ValueError(
             f"{len(vectors)} vectors, {len(positive)} and {len(negative)} prompts: none may be 0"
         )
+    for vector in vectors:
+        if not vector.norm:
+            raise ValueError(f"{vector!r} is zero: it has no direction to tell prompts apart by")
     at = [_layer_of(vector) if layer is None else layer for vector in vectors]
     wanted = sorted(set(at))
     units = [vector.values.float().cpu() / vector.norm for vector in vectors]

@@ -24,7 +24,8 @@ def claims(request, tokenizers):
     words = {each: f"w{i}" for i, each in enumerate(SIX)}
 
     def prompt(person, occupation):
-        return f"<user> {person} <assistant> {person} {words[occupation]} "
+        # As in the testbed all end alike: at layer 0 there is no difference of means.
+        return f"<user> {person} <assistant> {person} {words[occupation]} w30 "
 
     return Claims(
         boot(request.param, tokenizers),
