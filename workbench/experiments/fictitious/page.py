@@ -90,7 +90,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
         "times that after true claims); random vectors should leave at least "
         f"{LEAST_RANDOM:.0%} (here the least of any). “Stays” is stricter than the first two: an "
         "occupation is named, not the true one, without a phrase of retraction, and without loops. "
-        "Layers were chosen by it.",
+        "Layers are those of the settings, which were chosen before it was measured.",
     )
     report.section("All vectors")
     methods = ["unsteered", "true claims", *METHODS, MEANS, "random"]
@@ -127,7 +127,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     report.table(
         by_layer.drop(columns=["fictitious", "surprisal"]).round(3),
         f"One vector a method and layer, on {settings.validation_claims} claims of the validation "
-        f"part, where the layers above were chosen: one-shot vectors at "
+        f"part, to look at beside those that were set: one-shot vectors at "
         f"{_listed(settings.swept_layers)}, the difference of means at {_listed(settings.layers)}.",
     )
     report.section("Surprisal framework")
