@@ -30,9 +30,9 @@ figure { margin: 1.6rem 0 2rem; }
 figcaption, caption { color: var(--ink); font-size: .9rem; text-align: left; max-width: 48rem;
   overflow-wrap: anywhere; }
 figcaption { margin-top: .3rem; }
-caption { padding: 0 0 .5rem; caption-side: top; }
+caption { padding: 0 0 .5rem; caption-side: top; max-width: min(48rem, 100cqw); }
 .sample { color: var(--muted); }
-.scroll { overflow-x: auto; margin: 1.4rem 0 2rem; }
+.scroll { container-type: inline-size; overflow-x: auto; margin: 1.4rem 0 2rem; }
 table { border-collapse: collapse; font-size: .88rem; line-height: 1.45; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--rule); }
