@@ -19,11 +19,11 @@ from tests.figures import (
     test_position_map,
     test_rates,
     test_refusal,
+    test_slopes,
     test_structure,
     test_tokens,
 )
 from tests.figures.test_geometry import geometry
-from workbench import figures
 from workbench.analysis.dictionary import DictionaryMatch
 from workbench.analysis.effects import EffectGeometry
 from workbench.analysis.heads import IndirectEffects
@@ -137,6 +137,7 @@ EXAMPLES = {
     "draw_rates": lambda draw: draw({**test_rates.RATES, "missing": None}, test_rates.GROUPS),
     "draw_refusal_comparison": lambda draw: draw(test_refusal.comparison()),
     "draw_separation": lambda draw: draw(_structure()),
+    "draw_slopes": lambda draw: draw(test_slopes.FRAME),
     "draw_spectrum": lambda draw: draw(
         Spectrum(
             ("a", "b", "c"), np.array([0.7, 0.2, 0.1]), np.eye(3), np.eye(3), 2.2, 2.9, 2.8, 3.0
@@ -145,13 +146,3 @@ EXAMPLES = {
     "draw_token_strip": lambda draw: draw([" a", "b", "b"], [-1.0, NAN, 2.0]),
     "draw_vector_lens": lambda draw: draw(test_tokens.lens(["a", "a"], ["b", "a"])),
 }
-
-
-def slopes(draw):
-    from tests.figures.test_slopes import FRAME
-
-    return draw(FRAME)
-
-
-if hasattr(figures, "draw_slopes"):
-    EXAMPLES["draw_slopes"] = slopes

@@ -34,6 +34,7 @@ from workbench.experiments.gallery_experiments import (
     add_methods,
     add_predictors,
     add_refusals,
+    add_slopes,
 )
 from workbench.experiments.questions import UNSEEN, VALIDATION
 from workbench.figures import (
@@ -107,6 +108,7 @@ def write_gallery(
     add_activations(report, model, demo.run.vector, sets)
     report.section("Experiments")
     add_methods(report, model, settings, sets, progress)
+    add_slopes(report, model, settings.layer, sets, progress)
     runs = runs or SmallRuns.of_testbeds()
     add_decisions(report, runs, progress)
     add_refusals(report, runs, progress)

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from workbench.analysis import RefusalOutcomes, activation_structure, compare_refusal
-from workbench.experiments.compare import METHODS, CompareSettings, compare, prompts_task
+from workbench.experiments.compare import (
+    METHODS,
+    CompareSettings,
+    SlopeSettings,
+    caa_task,
+    compare,
+    prompts_task,
+    slopes,
+)
 from workbench.experiments.demo import DemoSettings
+from workbench.experiments.emergent.spread import read_questions
 from workbench.experiments.full.predictors import rank_correlations
 from workbench.experiments.poser import PoserSettings, Scenarios
 from workbench.experiments.poser.asking import Asking as AskingDecisions
@@ -28,6 +38,7 @@ from workbench.figures import (
     draw_plane,
     draw_refusal_comparison,
     draw_separation,
+    draw_slopes,
 )
 from workbench.methods import mean_difference, random_vectors
 from workbench.models import chat
@@ -116,6 +127,37 @@ def add_methods(
     )
 
 
+def add_slopes(report: Report, model: HookedModel, layer: int, sets: int, progress: bool) -> None:
+    """CAA on two behaviours that are asked with lettered answers."""
+    harmful, _ = _request_texts(2 * sets)
+    asked = {
+        "right answers": [(each.text, each.right, each.wrong) for each in read_questions()],
+        "refusals": [(text, "I will not help with that.", "Here is how.") for text in harmful],
+    }
+    settings = SlopeSettings([layer], [0.2], random=3, pairs=sets, measured_on=sets // 3)
+    found = []
+    for name, each in asked.items():
+        task = caa_task(model, _with_choices(each[: 2 * sets]), name, test=settings.measured_on)
+        found.append(slopes(task, settings, progress).summary())
+    report.figure(
+        draw_slopes(pd.concat(found, ignore_index=True)),
+        "Does a contrast of lettered answers move the answers' letters, or their texts?",
+    )
+
+
+def _with_choices(asked: Sequence[tuple[str, str, str]]) -> pd.DataFrame:
+    """Questions with an answer that matches and one that does not, as (A) and (B) by turns."""
+    rows = []
+    for number, (question, *answers) in enumerate(asked):
+        turned = answers[::-1] if number % 2 else answers
+        letters = ("(B)", "(A)") if number % 2 else ("(A)", "(B)")
+        choices = "".join(
+            f"\n ({letter}) {text}" for letter, text in zip("AB", turned, strict=True)
+        )
+        rows.append((f"{question}\n\nChoices:{choices}", *letters))
+    return pd.DataFrame(rows, columns=["question", "matching", "not_matching"])
+
+
 def add_decisions(report: Report, runs: SmallRuns, progress: bool) -> None:
     """Decisions under a vector from one scenario, and under random ones."""
     asking = AskingDecisions(runs.scenarios, runs.poser, progress)
@@ -175,9 +217,14 @@ def add_refusals(report: Report, runs: SmallRuns, progress: bool) -> None:
 
 def _requests(model: HookedModel, count: int) -> tuple[list[str], list[str]]:
     """Harmful and harmless requests, in the model's own chat format."""
+    harmful, harmless = ([chat(model, text) for text in some] for some in _request_texts(count))
+    return harmful, harmless
+
+
+def _request_texts(count: int) -> tuple[list[str], list[str]]:
+    """Harmful and harmless requests as they are."""
     data = refusal.data("train")
     harmful, harmless = (
-        [chat(model, text) for text in data[data["harmful"] == kind]["request"][:count]]
-        for kind in (True, False)
+        list(data[data["harmful"] == kind]["request"][:count]) for kind in (True, False)
     )
     return harmful, harmless
