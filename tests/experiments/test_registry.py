@@ -31,6 +31,8 @@ def test_what_is_asked_in_full_has_a_folder_of_its_own(tiny, tmp_path, monkeypat
     full = {"examples": 2, "seeds": 2, "sizes": [1, 2], "draws": 2, "prompts": 3, "harmless": 1}
     run = ("emergent-misalignment", "embedded", tmp_path, None, changes)
     assert run_in_full(*run, full, progress=False) == tmp_path / "full" / "report.html"
+    table = pd.read_csv(tmp_path / "full" / "vectors.csv")
+    assert table["part"].value_counts()["seeds"] == 4
     assert run_experiment(*run, progress=False) == tmp_path / "report.html"
     with pytest.raises(ValueError, match=r"other settings \(full\)"):
         run_in_full(*run, {**full, "prompts": 2}, progress=False)

@@ -46,6 +46,7 @@ from workbench.experiments.refusal.full import full_refusal
 from workbench.experiments.refusal.page import page as refusal_page
 from workbench.experiments.settings import Scale, read_scale
 from workbench.figures import Report
+from workbench.files import written_whole
 from workbench.models import load_model
 from workbench.models.hooked import HookedModel
 from workbench.runs import RunFolder
@@ -111,6 +112,7 @@ def run_in_full(
     See `workbench.experiments.full`. The run's folder is `full` in that of `run_experiment`, whose
     settings train the vectors; `full` takes the place of some of `FullSettings`. Raises ValueError
     as `run_experiment` does, and for an experiment that is not asked in full at that scale.
+    `vectors.csv` beside the page has a row a vector.
     """
     make, read = check_full(name, scale)
     experiment = _known(name)
@@ -121,7 +123,10 @@ def run_in_full(
     task = make(subject, settings, asked, VALIDATION[: asked.harmless], progress)
     record = {**_record(read, settings, subject, public or {}), "full": asdict(asked)}
     with RunFolder(path, record) as folder:
-        page = full_page(run_full(task, asked, folder, progress), task, read, name)
+        result = run_full(task, asked, folder, progress)
+        with written_whole(path / "vectors.csv") as part:
+            result.to_frame().round(4).to_csv(part, index=False)
+        page = full_page(result, task, read, name)
         _say_what_was_asked(page, record)
         return page.save(path / "report.html")
 

@@ -37,6 +37,16 @@ def test_every_step_is_kept_and_a_second_run_makes_none(task, tmp_path, monkeypa
     first = found.seeds[found.seeds["seed"] == 1]
     assert list(adam["wanted"]) == list(first["wanted"])
 
+    frame = found.to_frame()
+    assert [*frame["part"]] == ["seeds"] * 6 + ["curve"] * 4 + ["optimizers"] * 9 + ["controls"] * 5
+    assert frame["n"].eq(4).all()
+    of_seeds = frame[frame["part"] == "seeds"].set_index(["item", "seed"])
+    shares = found.seeds.groupby(["item", "seed"])["wanted"].mean()
+    assert of_seeds["wanted"].to_dict() == shares.to_dict()
+    assert of_seeds[list(NAMES)].notna().all(axis=None)
+    trained = frame[frame["part"].isin(["curve", "optimizers"])]
+    assert trained[["loss", "norm", "evaluations", "stopped"]].notna().all(axis=None)
+
     monkeypatch.setattr(program, "optimize_batch", None)
     monkeypatch.setattr(program, "predictors", None)
     with RunFolder(tmp_path, {}) as folder:

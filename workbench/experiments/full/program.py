@@ -30,6 +30,8 @@ OTHERS: dict[str, dict[str, Any]] = {
 }
 OPTIMIZERS = (ADAM, *OTHERS)
 RESAMPLES = 2000
+_MADE_OF = ("part", "vector", "wanted", "n", "item", "seed", "size", "optimizer")
+_TRAINED = ("loss", "norm", "steps", "evaluations", "stopped", "sharpness", "cosine", "kl")
 Item = Sequence[Example]
 _OF_EXAMPLES = ("prompt", "promote", "suppress", "target_losses", "negated", "group")
 
@@ -53,6 +55,26 @@ class FullResult:
     effort: pd.DataFrame
     predictors: pd.DataFrame
     controls: pd.DataFrame
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a vector and question: what it was made of, what it does, its training.
+
+        Columns: part (seeds, curve, optimizers, controls), vector, wanted (the share of `n`
+        prompts), then what the part has: item, seed, size, optimizer, loss (nats), norm, steps,
+        evaluations, stopped, sharpness, cosine, kl. Adam's vectors stand in two parts.
+        """
+        told = self.predictors.drop(columns=["item", "wanted"])
+        parts = (
+            ("seeds", self.seeds, ["item", "seed"], told, ["vector"]),
+            ("curve", self.curve, ["size"], self.sizes, ["size", "vector"]),
+            ("optimizers", self.optimizers, ["optimizer"], self.effort, ["optimizer", "vector"]),
+        )
+        frames = [
+            _shares(outcomes, keys).merge(training, on=on, validate="1:1").assign(part=part)
+            for part, outcomes, keys, training, on in parts
+        ]
+        frames.append(_shares(self.controls, []).assign(part="controls"))
+        return pd.concat(frames, ignore_index=True)[[*_MADE_OF, *_TRAINED]].convert_dtypes()
 
     def variance(self) -> pd.DataFrame:
         """How vectors' shares vary by training item and by seed: measure, value, low, high.
@@ -176,6 +198,12 @@ def interval_of(outcomes: pd.DataFrame) -> Interval:
     """The mean over vectors and prompts, with a two-level interval."""
     table = outcomes.pivot(index="vector", columns="prompt", values="wanted")
     return two_level(table.to_numpy(float))
+
+
+def _shares(outcomes: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """One row a vector: the keys, vector, wanted, n."""
+    each = outcomes.groupby([*keys, "vector"], sort=False)["wanted"]
+    return each.agg(wanted="mean", n="size").reset_index()
 
 
 @dataclass(frozen=True)
