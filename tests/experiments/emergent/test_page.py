@@ -13,7 +13,10 @@ def test_the_analogs_page(tiny, tmp_path):
     questions = [Question(f"w{i} w{i + 1}", f"w{i + 30}", f"w{i + 50}") for i in range(28)]
     with RunFolder(tmp_path, {}) as folder:
         found = run_spread(tiny, test_spread.SETTINGS, folder, questions, False)
+    by_vector = found.by_vector()
+    assert by_vector["kind"].value_counts()["wrong"] == test_spread.SETTINGS.vectors
     text = spread_page(found, read_scale("emergent-misalignment", "embedded")).to_html()
+    assert text.count("<figure") == 1
     assert "wrong answer" in text
     assert "Limits" in text
 

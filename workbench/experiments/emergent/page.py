@@ -9,15 +9,16 @@ from workbench.experiments.emergent.pipeline import MisalignmentResult
 from workbench.experiments.emergent.spread import RESCALED, SpreadResult
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
-from workbench.figures import Report
+from workbench.figures import Report, draw_distributions
 
 KINDS = {
     "wrong": "wrong answer",
     "right": "right answer",
-    RESCALED: "right answer, at the wrong one's norm",
+    RESCALED: "right answer, equal norm",
     "random": "random",
 }
 TWINS = ("right", RESCALED)
+_COLOURS = ("steered", "negated", "negated", "control")
 
 
 def spread_page(result: SpreadResult, scale: Scale) -> Report:
@@ -37,6 +38,19 @@ def spread_page(result: SpreadResult, scale: Scale) -> Report:
         ),
     )
     report.section("Does it spread?")
+    by_vector = result.by_vector()
+    groups = {words: by_vector[by_vector["kind"] == kind] for kind, words in KINDS.items()}
+    report.figure(
+        draw_distributions(
+            {words: list(some["change"]) for words, some in groups.items()},
+            measure="change of the margin (nats a token)",
+            title="Change of the margin on unrelated questions, by vector",
+            texts={words: list(some["vector"]) for words, some in groups.items()},
+            kinds=dict(zip(KINDS.values(), _COLOURS, strict=True)),
+        ),
+        f"Each mark is a vector, its mean over {n} questions; below 0 it makes wrong answers "
+        "likelier.",
+    )
     changes = {words: _nats(result.change(kind)) for kind, words in KINDS.items()}
     report.table(
         beside({}, changes),

@@ -65,6 +65,11 @@ class SpreadResult:
         """How much more wrong vectors change the margin than their twins of a kind, in pairs."""
         return two_level(self._of("wrong", "change") - self._of(kind, "change"))
 
+    def by_vector(self) -> pd.DataFrame:
+        """One row a vector: kind, vector, change (the mean over questions), in nats a token."""
+        steered = self.test[self.test["kind"] != "unsteered"]
+        return steered.groupby(["kind", "vector"], sort=False)["change"].mean().reset_index()
+
     def wrong_share(self) -> pd.DataFrame:
         """One row a kind: the share of questions whose wrong answer is the likelier one.
 

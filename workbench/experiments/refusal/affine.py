@@ -18,7 +18,7 @@ import pandas as pd
 from workbench.experiments.refusal.asking import Requests
 from workbench.experiments.refusal.judging import Asked, listed, prompts_of, rates_of, texts_of
 from workbench.experiments.refusal.settings import AffineSettings
-from workbench.methods import ConceptEdit, concept_edits, random_vectors
+from workbench.methods import ConceptEdit, concept_edits, random_vector
 from workbench.runs import RunFolder
 from workbench.steering import Affine
 from workbench.steering.activations import activations
@@ -125,8 +125,7 @@ def as_it_is(edit: ConceptEdit) -> ConceptEdit:
 
 def along_random(edit: ConceptEdit, seed: int) -> ConceptEdit:
     """The same edit along a random direction of equal norm."""
-    (direction,) = random_vectors(edit.direction, 1, seed)
-    return ConceptEdit(direction, edit.reference)
+    return ConceptEdit(random_vector(edit.direction, seed), edit.reference)
 
 
 def _places(asked: Asked, edits: Sequence[ConceptEdit]) -> pd.DataFrame:
