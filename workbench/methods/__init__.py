@@ -15,6 +15,8 @@ from workbench.methods.moments import Moments, moments
 from workbench.methods.one_shot import Example, OneShotJob, OneShotRun, optimize, optimize_batch
 from workbench.methods.principal_component import principal_component
 from workbench.methods.random_vectors import random_vector, random_vectors
+from workbench.methods.reasoning_calibration import at_blank_lines, reasoning_calibration
+from workbench.methods.reasoning_vectors import reasoning_vectors
 
 __all__ = [
     "BipoSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "Preference",
     "SearchSpace",
     "act_add",
+    "at_blank_lines",
     "bipo",
     "caa",
     "concept_edit",
@@ -52,5 +55,7 @@ __all__ = [
     "principal_component",
     "random_vector",
     "random_vectors",
+    "reasoning_calibration",
+    "reasoning_vectors",
     "search",
 ]

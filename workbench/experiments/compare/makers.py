@@ -26,6 +26,7 @@ from workbench.methods import (
     OneShotJob,
     Preference,
     act_add,
+    at_blank_lines,
     bipo,
     caa,
     concept_edit,
@@ -36,10 +37,10 @@ from workbench.methods import (
     mean_difference,
     optimize_batch,
     principal_component,
+    reasoning_calibration,
 )
 from workbench.methods.caa import AFTER_PROMPT
 from workbench.methods.one_shot import finished
-from workbench.methods.reasoning_calibration import at_blank_lines, reasoning_calibration
 from workbench.models.adapter import merge
 from workbench.models.edited import edited_copy
 from workbench.models.identity import facts_of
