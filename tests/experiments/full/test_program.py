@@ -28,17 +28,15 @@ def test_every_step_is_kept_and_a_second_run_makes_none(task, tmp_path, monkeypa
     assert set(found.by_optimizer()) == set(OPTIMIZERS)
 
     assert found.controls.groupby("vector")["prompt"].count().to_dict() == dict.fromkeys(
-        ["unsteered", *(f"random {i}" for i in range(4))], found.seeds["prompt"].nunique()
+        [f"random {i}" for i in range(4)], found.seeds["prompt"].nunique()
     )
-    unsteered = found.controls[found.controls["vector"] == "unsteered"]
-    assert not unsteered["wanted"].any()  # only questions that are right without a vector
     assert sorted(found.sizes["size"]) == [1, 1, 2, 2]
     adam = found.optimizers[found.optimizers["optimizer"] == "Adam"]
     first = found.seeds[found.seeds["seed"] == 1]
     assert list(adam["wanted"]) == list(first["wanted"])
 
     frame = found.to_frame()
-    assert [*frame["part"]] == ["seeds"] * 6 + ["curve"] * 4 + ["optimizers"] * 9 + ["controls"] * 5
+    assert [*frame["part"]] == ["seeds"] * 6 + ["curve"] * 4 + ["optimizers"] * 9 + ["controls"] * 4
     assert frame["n"].eq(4).all()
     of_seeds = frame[frame["part"] == "seeds"].set_index(["item", "seed"])
     shares = found.seeds.groupby(["item", "seed"])["wanted"].mean()
@@ -52,6 +50,24 @@ def test_every_step_is_kept_and_a_second_run_makes_none(task, tmp_path, monkeypa
     with RunFolder(tmp_path, {}) as folder:
         again = run_full(task, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.predictors, found.predictors)
+
+
+def test_the_unsteered_model_stands_among_the_controls_where_the_task_asks_it(task, tmp_path):
+    unsteered = pd.DataFrame({"prompt": range(4), "wanted": [True, False, False, False]})
+    with RunFolder(tmp_path, {}) as folder:
+        asked = replace(task, unsteered=lambda: unsteered)
+        found = run_full(asked, SETTINGS, folder, progress=False)
+    controls = found.controls.groupby("vector")["wanted"].mean()
+    assert controls["unsteered"] == 0.25
+
+
+def test_settings_that_cannot_be_told_apart_are_refused():
+    for name, value in (("seeds", 1), ("draws", 1), ("harmless", 0), ("examples", 1)):
+        with pytest.raises(ValueError, match=f"{name} must be at least"):
+            replace(SETTINGS, **{name: value})
+    for sizes in ([], [2, 2], [0]):
+        with pytest.raises(ValueError, match="none twice"):
+            replace(SETTINGS, sizes=sizes)
 
 
 def test_too_few_items_are_named(task, tmp_path):

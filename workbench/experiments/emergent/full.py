@@ -43,7 +43,7 @@ def full_spread(
 
     def outcomes(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
         found = margins(model, vectors, unseen)
-        found = found[found["kind"] != "unsteered"] if len(vectors) else found
+        found = found[found["kind"] != "unsteered"]
         return pd.DataFrame(
             {"vector": found["vector"], "prompt": found["question"], "wanted": found["margin"] < 0}
         )
@@ -53,7 +53,7 @@ def full_spread(
         draw=draw,
         job=job(settings, settings.layer),
         outcomes=outcomes,
-        unsteered=lambda: outcomes([]),
+        unsteered=None,  # only questions are asked that are answered rightly
         harmless=harmless,
         wanted="unrelated questions answered wrongly, of those answered rightly unsteered",
     )

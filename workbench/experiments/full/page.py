@@ -23,8 +23,8 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
         f"Which one-shot vectors generalize: {name}",
         f"{', '.join(scale.models.values())}, {prompts} unseen prompts",
         lead=(
-            f"What counts as an outcome: {task.wanted}. Vectors are trained with the settings of "
-            "the main experiment; none was chosen, all are shown."
+            f"What counts as an outcome: {task.wanted}. All vectors are of layer "
+            f"{task.job['layer']}, trained with the settings below; none was chosen, all are shown."
         ),
     )
     report.section("Against chance")
@@ -35,12 +35,13 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
     }
     report.figure(
         draw_rates(
-            {name: share_each(some, "wanted") for name, some in groups.items()},
+            {name: share_each(some, "wanted") for name, some in groups.items() if len(some)},
             groups={"random": "control", UNSTEERED: "unsteered"},
             measure=task.wanted,
             title="Outcome under one-shot and random vectors, and unsteered",
         ),
-        "Each mark is a vector. Random vectors have the norm of the longest one-shot vector.",
+        "Each mark is a vector. Random vectors have the norm of the longest one-shot vector."
+        + (" Unsteered, nothing would count, by what is asked." * (task.unsteered is None)),
     )
     report.section("Is it the example or the seed?")
     items = result.seeds.groupby("item", sort=True)
@@ -68,7 +69,8 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
             measure=task.wanted,
             title="Outcome by the number of training items",
         ),
-        f"{settings.draws} draws of items for each number; the loss is the mean over them.",
+        f"{settings.draws} draws of items for each number; the loss is the mean over them. Large "
+        "draws share items, so that their intervals speak of these items only.",
     )
     trained = result.sizes.groupby("size", sort=True)[["loss", "norm", "steps"]].median()
     report.table(
@@ -111,7 +113,7 @@ def page(result: FullResult, task: FullTask, scale: Scale, name: str) -> Report:
             "Spearman's rank correlations with the outcome, with 95% bootstrap intervals.",
         )
     report.table(result.predictors.drop(columns=["item"]).round(3), "All of them, by vector.")
-    report.details("Settings", asdict(settings))
+    report.details("Settings", {"vectors": dict(task.job), **asdict(settings)})
     return report
 
 

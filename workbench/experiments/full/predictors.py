@@ -15,7 +15,8 @@ from workbench.methods import OneShotJob, random_vector
 from workbench.methods.one_shot import losses_of
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
-from workbench.steering import Add, SteeringVector, generate
+from workbench.steering import SteeringVector, VectorSet, generate
+from workbench.steering.prepared import lowest_layer
 
 ANSWER_TOKENS = 16
 
@@ -23,27 +24,27 @@ ANSWER_TOKENS = 16
 def predictors(
     task: FullTask,
     settings: FullSettings,
-    vectors: Sequence[SteeringVector],
+    vectors: VectorSet,
     jobs: Sequence[OneShotJob],
 ) -> pd.DataFrame:
     """One row a vector.
 
-    Columns: vector; loss, norm and steps of its training; sharpness (the rise of its loss, in nats,
+    Columns: those of `training_of`; sharpness (the rise of its loss, in nats,
     under noise of a share of its norm); cosine to the mean of the other items' vectors; kl (nats a
-    token), the vector added, on what the model says to harmless questions.
+    token) on what the model says to harmless questions.
     """
     items = [job.label.partition(",")[0] for job in jobs]
-    return pd.DataFrame(
-        {
-            "vector": [vector.label for vector in vectors],
-            "loss": [vector.provenance.results["loss"] for vector in vectors],
-            "norm": [vector.norm for vector in vectors],
-            "steps": [vector.provenance.results["steps"] for vector in vectors],
-            "sharpness": sharpness(task, settings, vectors, jobs),
-            "cosine": cosine_to_others(vectors, items),
-            "kl": _kl(task, vectors),
-        }
+    return training_of(vectors).assign(
+        sharpness=sharpness(task, settings, list(vectors), jobs),
+        cosine=cosine_to_others(list(vectors), items),
+        kl=_kl(task, list(vectors)),
     )
+
+
+def training_of(vectors: VectorSet) -> pd.DataFrame:
+    """One row a vector: vector, loss (nats), norm, steps, evaluations, stopped."""
+    frame = vectors.to_frame()[["label", "loss", "norm", "steps", "evaluations", "stopped"]]
+    return frame.rename(columns={"label": "vector"})
 
 
 def sharpness(
@@ -126,4 +127,5 @@ def _kl(task: FullTask, vectors: Sequence[SteeringVector]) -> list[float]:
     said = generate(task.model, prompts, max_new_tokens=ANSWER_TOKENS, progress=False)
     kept = [i for i, text in enumerate(said) if text]
     reference = Reference.of(task.model, [prompts[i] for i in kept], [said[i] for i in kept])
-    return [cost(task.model, reference, Add(vector)).mean_kl for vector in vectors]
+    below = reference.at(task.model, lowest_layer(task.model, task.apply(vectors[0])))
+    return [cost(task.model, below, task.apply(vector)).mean_kl for vector in vectors]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.evaluation import Interval, two_level
-from workbench.experiments.full.predictors import predictors, rank_correlations
+from workbench.experiments.full.predictors import predictors, rank_correlations, training_of
 from workbench.experiments.full.settings import FullSettings, FullTask
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
 from workbench.methods.one_shot import finished
@@ -44,7 +44,7 @@ class FullResult:
     wanted. Of `optimizers`: optimizer, vector, prompt, wanted; of `effort`: optimizer, vector,
     loss (nats), norm, steps, evaluations, stopped; `sizes` has the same by size, of the curve.
     `predictors`: see `predictors`, with item and wanted (the share). Of `controls`: vector, prompt,
-    wanted, under random vectors at the longest norm of `seeds`, and unsteered.
+    wanted, under random vectors at the longest norm of `seeds`, and unsteered where that can be.
     """
 
     settings: FullSettings
@@ -142,7 +142,7 @@ def run_full(
         ]
         made, found = makes.measured(f"curve-{size}", several)
         curves.append(found.assign(size=size))
-        sizes.append(_effort(made).assign(size=size))
+        sizes.append(training_of(made).assign(size=size))
 
     # Adam's are the vectors of the first seed.
     adam = [
@@ -150,7 +150,7 @@ def run_full(
     ]
     same = outcomes["vector"].isin([vector.label for vector in adam])
     optimizers = [outcomes[same].assign(optimizer=ADAM)]
-    effort = [_effort(VectorSet(adam)).assign(optimizer=ADAM)]
+    effort = [training_of(VectorSet(adam)).assign(optimizer=ADAM)]
     for number, (name, changes) in enumerate(OTHERS.items(), start=1):
         jobs = [
             makes.job([items[item]], settings.seed, f"item {item + 1}, {name}", **changes)
@@ -158,16 +158,15 @@ def run_full(
         ]
         made, found = makes.measured(f"optimizer-{number}", jobs)
         optimizers.append(found.assign(optimizer=name))
-        effort.append(_effort(made).assign(optimizer=name))
+        effort.append(training_of(made).assign(optimizer=name))
 
     longest = max(vectors, key=lambda vector: vector.norm)
     randoms = list(random_vectors(longest, settings.random, settings.seed))
-    controls = [
-        folder.table("random", lambda: task.outcomes(randoms)),
-        folder.table("unsteered", task.unsteered).assign(vector=UNSTEERED),
-    ]
+    controls = [folder.table("random", lambda: task.outcomes(randoms))]
+    if task.unsteered is not None:
+        controls.append(folder.table("unsteered", task.unsteered).assign(vector=UNSTEERED))
 
-    told = folder.table("predictors", lambda: predictors(task, settings, list(vectors), single))
+    told = folder.table("predictors", lambda: predictors(task, settings, vectors, single))
     shares = seeds.groupby("vector", sort=False)["wanted"].mean()
     told = told.assign(item=told["vector"].str.partition(",")[0], wanted=told["vector"].map(shares))
     return FullResult(
@@ -256,10 +255,3 @@ def _items(table: pd.DataFrame) -> list[Item]:
         [Example(**{name: row[name] for name in _OF_EXAMPLES}) for row in some.to_dict("records")]
         for _, some in rows.groupby("item", sort=True)
     ]
-
-
-def _effort(vectors: VectorSet) -> pd.DataFrame:
-    frame = vectors.to_frame()
-    return frame[["label", "loss", "norm", "steps", "evaluations", "stopped"]].rename(
-        columns={"label": "vector"}
-    )

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workbench.methods import Example
 from workbench.models.hooked import HookedModel
-from workbench.steering import SteeringVector
+from workbench.steering import Add, SteeringVector
+from workbench.steering.interventions import Steering
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,15 @@ class FullSettings:
     random: int = 4
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        twice = ("examples", "seeds", "draws", "prompts")  # else nothing could vary
+        for name in (*twice, "harmless", "noises", "random"):
+            fewest = 2 if name in twice else 1
+            if getattr(self, name) < fewest:
+                raise ValueError(f"{name} must be at least {fewest}, got {getattr(self, name)}")
+        if not self.sizes or min(self.sizes) < 1 or len(set(self.sizes)) < len(self.sizes):
+            raise ValueError(f"sizes are numbers of items, none twice; got {list(self.sizes)}")
+
 
 @dataclass(frozen=True)
 class FullTask:
@@ -46,15 +56,18 @@ class FullTask:
         job: settings of `OneShotJob`; "layer" among them, "start_norm" where the start is random.
         outcomes: a row a vector and unseen prompt: vector (its label), prompt, wanted (whether the
             behaviour was what the vector was made for).
-        unsteered: the same without a vector: prompt, wanted.
+        unsteered: the same without a vector: prompt, wanted. None where nothing is as wanted then,
+            by what is asked.
         harmless: questions on which a vector should change nothing.
         wanted: what `wanted` means, in words.
+        apply: how a vector acts in `outcomes`.
     """
 
     model: HookedModel
     draw: Callable[[int], Sequence[Sequence[Example]]]
     job: Mapping[str, Any]
     outcomes: Callable[[Sequence[SteeringVector]], pd.DataFrame]
-    unsteered: Callable[[], pd.DataFrame]
+    unsteered: Callable[[], pd.DataFrame] | None
     harmless: Sequence[str]
     wanted: str
+    apply: Callable[[SteeringVector], Steering] = Add

@@ -23,20 +23,25 @@ def full_poser(
     """Decisions on unseen scenarios, right both ways: flipped where they should, else kept."""
     asking = Asking(scenarios, settings, progress)
     unseen = scenarios.test.iloc[: full.prompts]
-    # Every decision should flip one way: without a vector none is as it should be.
     return FullTask(
         model=scenarios.model,
         draw=asking.items,
         job=asking.job(settings.layer, settings.norm),
         outcomes=lambda vectors: right_both_ways(asking.decisions(vectors, unseen)),
-        unsteered=lambda: pd.DataFrame({"prompt": range(len(unseen)), "wanted": False}),
+        unsteered=None,  # every decision should flip one way
         harmless=harmless,
-        wanted="decisions that flip one way and stay the other, as they should",
+        wanted="decisions, right unsteered, that flip one way and stay the other, as they should",
     )
 
 
 def right_both_ways(decisions: pd.DataFrame) -> pd.DataFrame:
-    """One row a vector and prompt: vector, prompt, wanted."""
+    """One row a vector and prompt that is decided rightly unsteered: vector, prompt, wanted.
+
+    Raises ValueError where there are fewer than two.
+    """
+    decisions = decisions[decisions["right"]]
+    if decisions["prompt"].nunique() < 2:
+        raise ValueError("the model decides fewer than two of the scenarios rightly unsteered")
     should = [
         RATES[way, group] for way, group in zip(decisions["way"], decisions["group"], strict=True)
     ]

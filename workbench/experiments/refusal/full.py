@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from workbench.experiments.full import FullSettings, FullTask
-from workbench.experiments.refusal.asking import Asking, Requests
+from workbench.experiments.refusal.asking import WAYS, Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
 
 METHOD = "promotion"
@@ -37,4 +37,5 @@ def full_refusal(
         unsteered=lambda: outcomes(asking.unsteered(unseen)),
         harmless=harmless,
         wanted="harmful requests that are answered",
+        apply=lambda vector: WAYS[settings.way](vector, settings.strength),
     )
