@@ -38,6 +38,10 @@ def unfit(task, layer, seed):
     raise UnfitTaskError("there are no letters")
 
 
+def _zero(layer):
+    return wb.SteeringVector(torch.zeros(32), layer)
+
+
 MAKERS = {"trained": trained, "ablated": alone, "unfit": unfit}
 
 
@@ -120,12 +124,23 @@ def test_what_a_method_cannot_do_is_told_and_the_others_go_on(task):
         raise ModuleNotFoundError("pip install x")
 
     def zero(task, layer, seed):
-        return [Made(wb.SteeringVector(torch.zeros(32), layer), 1)]
+        return [Made(_zero(layer), 1)]
 
     makers = {"broken": broken, "zero": zero, "trained": trained}
     found = compare(task, SETTINGS, makers, progress=False)
-    assert found.left_out == {"broken": "pip install x", "zero": "its vector at layer 2 is zero"}
+    assert found.left_out == {"broken": "pip install x", "zero": "its vector is zero"}
     assert set(found.random["method"]) == {"trained"}
+
+
+def test_a_layer_where_a_method_cannot_be_made_is_left_out_and_named(task):
+    def above(task, layer, seed):
+        return trained(task, layer, seed) if layer > 1 else [Made(_zero(layer), 1)]
+
+    found = compare(task, replace(SETTINGS, layers=[1, 2]), {"above": above}, progress=False)
+    assert set(found.tried["layer"]) == {2}
+    row = found.table[found.table["at"] == "best scale"].iloc[0]
+    assert row["candidates"] == 1
+    assert row["note"] == "of six; not at layer 1: its vector is zero"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_public_questions_on_a_folders_model(folder, tmp_path):
     page = run_compare(f"trait={path}", SETTINGS, ["one gradient step", "CAA"], **options)
     text = page.read_text(encoding="utf-8")
     assert "trait" in text
-    assert "its vector at layer 2 is zero" in text  # to this tokenizer both letters are one
+    assert "its vector is zero" in text  # to this tokenizer both letters are one
     assert (tmp_path / "run" / "tables").is_dir()
     path.write_text(path.read_text(encoding="utf-8").replace("w1", "w2"), encoding="utf-8")
     with pytest.raises(ValueError, match=r"other settings \(questions\)"):

@@ -19,6 +19,7 @@ def comparison_page(found: Comparison, model: str) -> Report:
     best, equal = (table[table["at"].isin([at, UNSTEERED])] for at in (BEST, EQUAL))
     methods = best[best["method"] != UNSTEERED]
     beyond, within = (methods[name].astype(bool) for name in ("beyond", "within"))
+    cheap = within & (methods["kl"] <= found.settings.budget)
     shown = beyond & within & (methods["gained"] > 0)
     report = Report(
         f"Steering methods on “{found.task}”",
@@ -26,9 +27,11 @@ def comparison_page(found: Comparison, model: str) -> Report:
         lead=(
             f"{len(methods)} ways of making a steering vector, each given the same layers "
             f"({', '.join(map(str, found.settings.layers))}) and a budget of "
-            f"{found.settings.budget:g} nats a token on harmless text; {within.sum()} keep it. "
-            f"{shown.sum()} do so, make the behaviour likelier, and change it more than 95% of "
-            "random vectors that act in the same way at the same norm and place."
+            f"{found.settings.budget:g} nats a token on harmless text; {within.sum()} keep it on "
+            f"validation text, {cheap.sum()} on test text too. {shown.sum()} keep it on "
+            "validation, make the behaviour likelier, and change it more than 95% of random "
+            "vectors that act in the same way at the same norm and place. A method's place and "
+            "strength are chosen, a random vector's are not."
         ),
     )
     report.section("The comparison")

@@ -157,6 +157,7 @@ class _Run:
     _trials: list[_Trial] | None = None
     _unsteered: Behaviour | None = None
     _seconds: float = 0.0
+    _skipped: str = ""
 
     def measured(self) -> pd.DataFrame:
         """A row at the best scale, and one at equal cost where the method has a scale."""
@@ -224,10 +225,10 @@ class _Run:
             "strength": strength,
             "norm": made.vector.norm * (strength * best.unit if made.in_stream else 1.0),
             "within": best.kl <= self.settings.budget,
-            "candidates": len({trial.number for trial in self._all()}) // len(self.settings.layers),
+            "candidates": self._candidates(),
             "data": made.data,
             "seconds": self._seconds,
-            "note": made.note,
+            "note": _joined(made.note, self._skipped),
         }
 
     def _base(self, best: _Trial) -> Behaviour:
@@ -248,19 +249,30 @@ class _Run:
         gaining = [trial for trial in within if trial.shown >= before[trial]]
         return max(gaining or within, key=lambda trial: trial.margin)
 
+    def _candidates(self) -> int:
+        """How many vectors a layer there were to choose from."""
+        made = {(trial.number, trial.made.vector.layers[0]) for trial in self._all()}
+        return len(made) // len({layer for _, layer in made})
+
     def _made(self) -> list[Made]:
-        """Everything at every layer. Raises UnfitTaskError, in its words, where one cannot be."""
-        try:
-            made = [
-                each
-                for layer in self.settings.layers
-                for each in self.make(self.task, layer, self.settings.seed)
-            ]
-        except (ValueError, ModuleNotFoundError) as error:
-            raise UnfitTaskError(str(error)) from error
-        for each in made:
-            if not each.vector.norm:
-                raise UnfitTaskError(f"its vector at layer {each.vector.layers[0]} is zero")
+        """Everything at every layer where it can be.
+
+        Raises UnfitTaskError, in its words, where that is nowhere.
+        """
+        made: list[Made] = []
+        why: dict[int, str] = {}
+        for layer in self.settings.layers:
+            try:
+                found = self.make(self.task, layer, self.settings.seed)
+                if any(not each.vector.norm for each in found):
+                    raise UnfitTaskError("its vector is zero")
+            except (ValueError, ModuleNotFoundError) as error:
+                why[layer] = str(error)
+            else:
+                made += found
+        if not made:
+            raise UnfitTaskError("; ".join(dict.fromkeys(why.values())))
+        self._skipped = "; ".join(f"not at layer {layer}: {words}" for layer, words in why.items())
         return made
 
     def _all(self) -> list[_Trial]:
@@ -299,7 +311,11 @@ class _Trial:
 
 def _noted(row: dict[str, Any], note: str) -> pd.DataFrame:
     """A single row, with why there is no other."""
-    return pd.DataFrame([{**row, "note": "; ".join(filter(None, [row["note"], note]))}])
+    return pd.DataFrame([{**row, "note": _joined(row["note"], note)}])
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _kept(folder: RunFolder | None, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.experiments.compare.arithmetic import arithmetic_task
+from workbench.experiments.compare.made import FEW, SHARES
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.page import comparison_page
 from workbench.experiments.compare.program import CompareSettings, compare
@@ -48,6 +49,7 @@ def run_compare(
         "questions": None if questions is None else contents(questions),
         "model": asdict(shown),
         "settings": asdict(settings),
+        "strengths": {"everywhere": SHARES, "few positions": FEW},
     }
     chosen = {each: METHODS[each] for each in methods or METHODS}
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:

@@ -40,11 +40,12 @@ def run_slopes(
     loaded = load_model(model, dtype)
     shown = record_of(loaded)
     record = {"model": asdict(shown), "settings": asdict(settings)}
+    sets = {name: load_public_set("caa", path) for name, path in questions.items()}
     with RunFolder(Path(out or Path("out") / "slopes"), record) as folder:
-        found = []
-        for name, path in questions.items():
-            asked = load_public_set("caa", path)
+        for name, asked in sets.items():
             _check_same(folder, name, asked)
+        found = []
+        for name, asked in sets.items():
 
             def measured(name: str = name, asked: pd.DataFrame = asked) -> Slopes:
                 task = caa_task(loaded, asked, name, test=settings.measured_on, seed=settings.seed)
@@ -72,8 +73,8 @@ def slopes_page(found: list[Slopes], settings: SlopeSettings, model: str) -> Rep
             "then added at scales "
             f"{', '.join(f'{scale:g}' for scale in settings.scales)} on held-out questions. "
             f"The slope is positive with an interval that excludes 0 in {counted}; it is larger "
-            f"than that of all {settings.random} random vectors of the same norm and place in "
-            f"{int(summary['beyond'].sum())} of {len(summary)}."
+            f"than that of all {settings.random} random vectors of the same norm and place, which "
+            f"were not chosen, in {int(summary['beyond'].sum())} of {len(summary)}."
         ),
     )
     report.section("Slopes")
