@@ -78,7 +78,8 @@ class Meter:
     answer_tokens: int
     questions: int
     _before: dict[int, float] = field(default_factory=dict)
-    _prepared: dict[tuple[int, int, int], Prepared] = field(default_factory=dict)
+    _prepared: dict[tuple[int, ...], Prepared] = field(default_factory=dict)
+    _spent: dict[tuple[int, ...], Reference] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -126,8 +127,10 @@ class Meter:
     def forget(self, model: HookedModel) -> None:
         """Let go of a model that a method trained: nothing is asked of it again."""
         self._before.pop(id(model), None)
-        for key in [key for key in self._prepared if key[0] == id(model)]:
-            del self._prepared[key]
+        kept: dict[tuple[int, ...], Any]
+        for kept in (self._prepared, self._spent):
+            for key in [key for key in kept if key[0] == id(model)]:
+                del kept[key]
 
     def tried(self, model: HookedModel, steering: Steering) -> dict[str, float]:
         """On validation: the mean margin, the mean of log P(shows), and the cost."""
@@ -135,8 +138,18 @@ class Meter:
         return {
             "margin": float(np.mean(found.margins)),
             "shown": float(np.mean(found.shown)),
-            "kl": cost(model, self.spent, steering).mean_kl,
+            "kl": cost(model, self._spent_at(model, steering), steering).mean_kl,
         }
+
+    def _spent_at(self, model: HookedModel, steering: Steering) -> Reference:
+        """`spent`, with what lies below the steering known."""
+        layer = lowest_layer(model, steering)
+        if layer is None:
+            return self.spent
+        key = (id(model), layer)
+        if key not in self._spent:
+            self._spent[key] = self.spent.at(model, layer)
+        return self._spent[key]
 
     def shown_before(self, model: HookedModel) -> float:
         """The mean of log P(shows) on validation, unsteered."""
