@@ -1,10 +1,12 @@
 """CAA reads the letters and is added after the prompt."""
 
+import warnings
+
 import pytest
 import torch
 
 import workbench as wb
-from workbench.methods.caa import AFTER_PROMPT, LetteredPair, caa, lettered_pairs
+from workbench.methods.caa import AFTER_PROMPT, LetteredPair, balanced, caa, lettered_pairs
 from workbench.models.text import prompt_ids
 
 PAIRS = [
@@ -51,6 +53,22 @@ def test_it_leaves_the_prompt_alone_but_for_its_last_token(tiny):
 def test_public_answers_are_cut_at_the_letter():
     (pair,) = lettered_pairs(["Which? "], [" (A)"], ["(B)"])
     assert pair == LetteredPair("Which? ", "(A", "(B")
+
+
+def test_letters_that_do_not_match_equally_often_are_told_of(tiny):
+    pairs = [
+        LetteredPair(f"w{i} ", *(("w5", "w6") if i % 3 else ("w6", "w5"))) for i in range(10, 19)
+    ]
+    with pytest.warns(UserWarning, match="'w5' matches 3 times more often .* in 9 pairs"):
+        caa(tiny, pairs, layers=[1])
+    found = balanced(pairs)
+    assert [pair.matching for pair in found] == ["w5", "w6"] * 3
+    assert set(found) < set(pairs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        caa(tiny, found, layers=[1])
+    with pytest.raises(ValueError, match="all 3 pairs match 'w6'"):
+        balanced([pair for pair in pairs if pair.matching == "w6"])
 
 
 def test_what_does_not_fit_is_refused(tiny):

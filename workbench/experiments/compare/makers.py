@@ -95,7 +95,9 @@ def means(task: Task, layer: int, seed: int) -> list[Made]:
 def letters(task: Task, layer: int, seed: int) -> list[Made]:
     """CAA: at the answer's letter, added after the prompt."""
     if not task.letters:
-        raise UnfitTaskError("the task has no lettered answers")
+        raise UnfitTaskError(
+            "the task has no lettered answers, of which either letter matches some"
+        )
     pairs = task.letters[:PAIRED]
     (vector,) = caa(task.model, pairs, layers=[layer])
     return [Made(vector, 2 * len(pairs), partial(Add, positions=AFTER_PROMPT))]

@@ -15,7 +15,7 @@ import pandas as pd
 
 from workbench.evaluation import REFUSAL_PHRASES, says
 from workbench.experiments.questions import UNSEEN, VALIDATION
-from workbench.methods import LetteredPair, lettered_pairs
+from workbench.methods import LetteredPair, balanced, lettered_pairs
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
 from workbench.models.text import prompt_ids
@@ -132,8 +132,9 @@ def caa_task(
 ) -> Task:
     """A behaviour of the public A/B questions (`load_public_set("caa", …)`).
 
-    Vectors are read at the letters; the measure is on the answers' texts, since a small model binds
-    letters badly. Questions whose choices cannot be told apart are left out.
+    Vectors are read at the letters, as many times (A) as (B); the measure is on the answers' texts,
+    since a small model binds letters badly. Questions whose choices cannot be told apart are left
+    out.
     """
     read = [
         _lettered(model, str(question), [str(matching), str(not_matching)])
@@ -156,11 +157,16 @@ def caa_task(
         tuple(item for item, _ in chosen_on),
         tuple(item for item, _ in held),
         harmless_questions(model),
-        letters=tuple(pair for _, pair in train),
+        letters=_in_balance([pair for _, pair in train]),
         lettered=tuple(
             Item(pair.prompt, pair.matching + ")", pair.not_matching + ")") for _, pair in held
         ),
     )
+
+
+def _in_balance(pairs: Sequence[LetteredPair]) -> tuple[LetteredPair, ...]:
+    """None where all match the same letter."""
+    return tuple(balanced(pairs)) if len({pair.matching for pair in pairs}) > 1 else ()
 
 
 def prompts_task(
