@@ -25,13 +25,13 @@ def comparison_page(found: Comparison, model: str) -> Report:
         f"Steering methods on “{found.task}”",
         f"{model}, {found.about}",
         lead=(
-            f"{len(methods)} ways of making a steering vector, each given the same layers "
+            f"Ways of making a steering vector, {len(methods)} in all, each given the same layers "
             f"({', '.join(map(str, found.settings.layers))}) and a budget of "
-            f"{found.settings.budget:g} nats a token on harmless text; {within.sum()} keep it on "
-            f"validation text, {cheap.sum()} on test text too. {shown.sum()} keep it on "
-            "validation, make the behaviour likelier, and change it more than 95% of random "
-            "vectors that act in the same way at the same norm and place. A method's place and "
-            "strength are chosen, a random vector's are not."
+            f"{found.settings.budget:g} nats a token on harmless text. The budget was kept on "
+            f"validation text by {within.sum()}, on test text too by {cheap.sum()}; {shown.sum()} "
+            "kept it on validation, made the behaviour likelier, and changed it more than 95% of "
+            "random vectors do that act in the same way at the same norm and place. A method's "
+            "place and strength are chosen, a random vector's are not."
         ),
     )
     report.section("The comparison")
