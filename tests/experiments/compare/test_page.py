@@ -12,7 +12,7 @@ def test_the_page(task):
     page = comparison_page(compare(task, SETTINGS, MAKERS, progress=False), "tiny <b>").to_html()
     words = re.sub(r"<script.*?</script>|<style.*?</style>", "", page, flags=re.DOTALL)
     assert page.count("<figure") == 1
-    assert "2 ways of making a steering vector" in words
+    assert "Ways of making a steering vector, 2 in all" in words
     assert "there are no letters" in words
     assert "tiny &lt;b&gt;" in words
     assert not re.search(
