@@ -27,6 +27,16 @@ def test_positions_get_the_differences_of_the_pair(any_model):
     assert not change[len(expected) :].any()
 
 
+def test_they_can_begin_after_a_chat_format(tiny):
+    found = act_add(tiny, POSITIVE, NEGATIVE, LAYER)
+    other = "w9 w8 w7 w6 w5 w9"
+    front, later = (
+        stream(tiny, other, found.steering(2.5, start)) - stream(tiny, other) for start in (0, 2)
+    )
+    torch.testing.assert_close(later[3:6], front[1:4], rtol=1e-3, atol=1e-3)
+    assert not later[:3].any()
+
+
 def test_where_both_begin_alike_nothing_is_added(tiny):
     """The BOS comes first, and is the same in both."""
     found = act_add(tiny, POSITIVE, NEGATIVE, LAYER)

@@ -26,10 +26,14 @@ class FrontVectors:
     vectors: VectorSet
     places: tuple[int, ...]
 
-    def steering(self, scale: int | float = 1.0) -> list[Add]:
-        """The additions, one a position."""
+    def steering(self, scale: int | float = 1.0, start: int = 0) -> list[Add]:
+        """The additions, one a position, from the prompt's front or so many tokens after it.
+
+        In a chat format a message begins after tokens that all prompts share: with `start` at
+        them the pair is added to the message.
+        """
         return [
-            Add(vector, scale, Positions.span(place, place + 1))
+            Add(vector, scale, Positions.span(start + place, start + place + 1))
             for vector, place in zip(self.vectors, self.places, strict=True)
         ]
 

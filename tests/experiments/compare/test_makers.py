@@ -58,6 +58,17 @@ def test_each_method_acts_at_its_layer(task, name):
     assert torch.allclose(torch.tensor(margins(task.model, items)), before)  # left as it was
 
 
+def test_actadd_acts_where_prompts_cease_to_be_alike(task):
+    """In a chat format the first tokens are not the request's."""
+    opened = tuple(replace(item, prompt=f"w80 w81 {item.prompt}") for item in task.train)
+    first = []
+    for given in (task, replace(task, train=opened)):
+        (made,) = METHODS["ActAdd"](given, LAYER, 0)
+        touched = changed(task.model, made.apply(made.vector, 4.0))
+        first.append(touched.nonzero()[0].item())
+    assert first[1] == first[0] + 2
+
+
 def test_one_shot_is_better_than_its_gradient_step(task):
     ((step,), several) = (
         METHODS[name](task, LAYER, 0) for name in ("one gradient step", "one-shot")

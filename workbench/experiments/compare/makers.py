@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import takewhile
 
 from transformers import PreTrainedModel
 
@@ -44,6 +45,7 @@ from workbench.methods.one_shot import finished
 from workbench.models.adapter import merge
 from workbench.models.edited import edited_copy
 from workbench.models.identity import facts_of
+from workbench.models.text import prompt_ids
 from workbench.steering import (
     Ablate,
     Add,
@@ -104,23 +106,27 @@ def letters(task: Task, layer: int, seed: int) -> list[Made]:
 
 
 def front(task: Task, layer: int, seed: int) -> list[Made]:
-    """ActAdd: one pair of answers, at the first positions; as long as its longest difference."""
+    """ActAdd: one pair of answers, at each prompt's first own tokens.
+
+    Its strength is that of the longest of its differences.
+    """
     item = task.train[0]
     answers = as_long(task.model, item)
     if answers is None:
         raise UnfitTaskError("its two answers cannot be made equally long in tokens")
     made = act_add(task.model, *answers, layer)
     longest = max(made.vectors, key=lambda vector: vector.norm)
+    start = _shared_tokens(task) - 1  # both texts begin with one of them, and differ after it
 
     def apply(vector: SteeringVector, scale: float) -> Steering:
         if vector is longest:
-            return made.steering(scale)
+            return made.steering(scale, start)
         # The control: at each position another direction, as long as the difference there.
         return [
             Add(
                 replace(vector, values=vector.values.roll(place)) * (own.norm / longest.norm),
                 scale,
-                Positions.span(place, place + 1),
+                Positions.span(start + place, start + place + 1),
             )
             for own, place in zip(made.vectors, made.places, strict=True)
         ]
@@ -238,6 +244,13 @@ METHODS: dict[str, Maker] = {
     "merged sets": merged_sets,
     "SEAL": calibration,
 }
+
+
+def _shared_tokens(task: Task) -> int:
+    """With how many tokens all prompts begin: a chat format's, or a BOS; at least one."""
+    prompts = [prompt_ids(task.model, item.prompt) for item in task.train]
+    alike = (len(set(tokens)) == 1 for tokens in zip(*prompts, strict=False))
+    return max(1, sum(takewhile(bool, alike)))
 
 
 def _spread(items: tuple[Item, ...], count: int) -> list[Item]:
