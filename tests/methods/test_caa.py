@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import workbench as wb
-from workbench.methods.caa import AFTER_PROMPT, LetteredPair, balanced, caa, lettered_pairs
+from workbench.methods.caa import AFTER_PROMPT, LetteredPair, balanced_pairs, caa, lettered_pairs
 from workbench.models.text import prompt_ids
 
 PAIRS = [
@@ -61,14 +61,14 @@ def test_letters_that_do_not_match_equally_often_are_told_of(tiny):
     ]
     with pytest.warns(UserWarning, match="'w5' matches 3 times more often .* in 9 pairs"):
         caa(tiny, pairs, layers=[1])
-    found = balanced(pairs)
+    found = balanced_pairs(pairs)
     assert [pair.matching for pair in found] == ["w5", "w6"] * 3
     assert set(found) < set(pairs)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         caa(tiny, found, layers=[1])
     with pytest.raises(ValueError, match="all 3 pairs match 'w6'"):
-        balanced([pair for pair in pairs if pair.matching == "w6"])
+        balanced_pairs([pair for pair in pairs if pair.matching == "w6"])
 
 
 def test_what_does_not_fit_is_refused(tiny):

@@ -3,7 +3,7 @@
 from workbench.methods.act_add import FrontVectors, act_add
 from workbench.methods.affine import ConceptEdit, concept_edit, concept_edits
 from workbench.methods.bipo import BipoSettings, Preference, bipo
-from workbench.methods.caa import LetteredPair, balanced, caa, lettered_pairs
+from workbench.methods.caa import LetteredPair, balanced_pairs, caa, lettered_pairs
 from workbench.methods.ensemble import ContrastSet, SearchSpace, ensemble, merged, search
 from workbench.methods.gates import Gate, gates
 from workbench.methods.gradient_direction import gradient_direction
@@ -36,7 +36,7 @@ __all__ = [
     "SearchSpace",
     "act_add",
     "at_blank_lines",
-    "balanced",
+    "balanced_pairs",
     "bipo",
     "caa",
     "concept_edit",

@@ -9,7 +9,7 @@ It is added at every position after the prompt. In the paper vectors of differen
 scaled to one norm (`vector.normalized`).
 
 The letters' own difference is far larger than that of what they stand for (50 times, on the
-embedded model), and leaves the mean only where both letters match equally often: `balanced`.
+embedded model), and leaves the mean only where both letters match equally often: `balanced_pairs`.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def lettered_pairs(
     ]
 
 
-def balanced(pairs: Sequence[LetteredPair]) -> list[LetteredPair]:
+def balanced_pairs(pairs: Sequence[LetteredPair]) -> list[LetteredPair]:
     """As many pairs that match one letter as that match the other, by turns; the rest is left out.
 
     Raises ValueError where all match the same.
@@ -112,8 +112,8 @@ def _warn_of_imbalance(pairs: Sequence[LetteredPair]) -> None:
     if most:
         warnings.warn(
             f"{letter!r} matches {most} times more often than it does not, in {len(pairs)} pairs: "
-            "the vector holds the difference of the letters; `balanced(pairs)` takes as many of "
-            "each",
+            "the vector holds the difference of the letters; `balanced_pairs(pairs)` takes as many "
+            "of each",
             stacklevel=3,
         )
 

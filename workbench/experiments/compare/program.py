@@ -251,8 +251,9 @@ class _Run:
 
     def _candidates(self) -> int:
         """How many vectors a layer there were to choose from."""
-        made = {(trial.number, trial.made.vector.layers[0]) for trial in self._all()}
-        return len(made) // len({layer for _, layer in made})
+        trials = self._all()
+        layers = {trial.made.vector.layers[0] for trial in trials}
+        return len({trial.number for trial in trials}) // len(layers)
 
     def _made(self) -> list[Made]:
         """Everything at every layer where it can be.

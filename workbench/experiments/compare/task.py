@@ -15,7 +15,7 @@ import pandas as pd
 
 from workbench.evaluation import REFUSAL_PHRASES, says
 from workbench.experiments.questions import UNSEEN, VALIDATION
-from workbench.methods import LetteredPair, balanced, lettered_pairs
+from workbench.methods import LetteredPair, balanced_pairs, lettered_pairs
 from workbench.models import chat
 from workbench.models.hooked import HookedModel
 from workbench.models.text import prompt_ids
@@ -165,8 +165,8 @@ def caa_task(
 
 
 def _in_balance(pairs: Sequence[LetteredPair]) -> tuple[LetteredPair, ...]:
-    """None where all match the same letter."""
-    return tuple(balanced(pairs)) if len({pair.matching for pair in pairs}) > 1 else ()
+    """As `balanced_pairs` gives them; empty where all match the same letter."""
+    return tuple(balanced_pairs(pairs)) if len({pair.matching for pair in pairs}) > 1 else ()
 
 
 def prompts_task(
