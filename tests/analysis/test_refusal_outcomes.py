@@ -28,6 +28,9 @@ def test_it_measures_as_the_measures_do(tiny):
     assert paid.kl == pytest.approx(plain.mean_kl)
     assert paid.cross_entropy_change == pytest.approx(plain.cross_entropy_change)
     assert outcomes.cost().kl == pytest.approx(0.0, abs=1e-6)
+    above = outcomes.harmless.at(1)
+    assert above.cost(Add(vector)).kl == pytest.approx(paid.kl)
+    assert above.cost().kl == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_judge_sees_requests_and_answers(tiny):

@@ -7,7 +7,7 @@ requests, the strict rule of `attack` with one threshold, and one reference for 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from workbench.evaluation import Attack, Proportion, Reference, attack, cost, own_surprisal
 from workbench.evaluation.attack import LEAST_TOKENS, Judge, refusal_phrases
@@ -66,6 +66,10 @@ class Harmless:
             answer_tokens,
             reference,
         )
+
+    def at(self, layer: int) -> Harmless:
+        """The same for many interventions that act from a layer on, as `Reference.at`."""
+        return replace(self, reference=self.reference.at(self.model, layer))
 
     def cost(self, steering: Steering = ()) -> RefusalCost:
         """What steering does to the requests, and to the predictions of the model's own answers."""

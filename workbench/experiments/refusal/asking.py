@@ -214,7 +214,7 @@ class Asking:
             self.requests.prompt,
             answer_tokens=settings.answer_tokens // 2,
             progress=self.progress,
-        )
+        ).at(settings.layer)
         rows = []
         for vector in [None, *vectors]:
             found = harmless.cost(
