@@ -46,7 +46,7 @@ def run_compare(
     shown = record_of(loaded.model)
     record = {
         "task": name,
-        "questions": None if questions is None else contents(questions),
+        "items": contents(pd.DataFrame([*loaded.train, *loaded.validation, *loaded.test])),
         "model": asdict(shown),
         "settings": asdict(settings),
         "strengths": {"everywhere": SHARES, "few positions": FEW},
@@ -55,7 +55,7 @@ def run_compare(
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:
         found = compare(loaded, settings, chosen, folder, progress)
         page = comparison_page(found, f"{shown.name}, {dtype}")
-        page.details("What was asked", {key: record[key] for key in ("task", "questions", "model")})
+        page.details("What was asked", {key: record[key] for key in ("task", "items", "model")})
         return page.save(folder.path / "report.html")
 
 
