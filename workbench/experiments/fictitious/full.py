@@ -32,7 +32,7 @@ def full_fictitious(
     def draw(count: int) -> list[list[Example]]:
         return [[making.retraction(row)] for row in rows_of(trainable(making.candidates(), count))]
 
-    def wanted(vectors: Sequence[SteeringVector | None]) -> pd.DataFrame:
+    def wanted(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
         found = asked(vectors, METHOD, unseen, judged=False)
         return found.rename(columns={"person": "prompt", "stays": "wanted"})[
             ["vector", "prompt", "wanted"]
@@ -47,7 +47,7 @@ def full_fictitious(
             "least_change": 1e-6,
         },
         outcomes=wanted,
-        unsteered=lambda: wanted([None]),
+        unsteered=lambda: wanted([]),
         harmless=harmless,
         wanted="false claims that are gone on with: an occupation, no retraction, no loop",
     )

@@ -78,8 +78,8 @@ def run_fictitious(
     randoms = controls(measured, settings)
     few = test.iloc[: settings.random_claims]
     tested = [
-        folder.table("unsteered", lambda: asked([None], "unsteered", test)),
-        folder.table("true claims", lambda: asked([None], "true claims", _true(test))),
+        folder.table("unsteered", lambda: asked([], "unsteered", test)),
+        folder.table("true claims", lambda: asked([], "true claims", _true(test))),
         *(
             folder.table(method, partial(asked, vectors, method, test))
             for method, vectors in measured.items()
@@ -143,7 +143,7 @@ def rates(answers: pd.DataFrame, by: Iterable[str] = ("vector", "method")) -> pd
 
 @dataclass(frozen=True)
 class Asked:
-    """Asks claims under each of some vectors of a method."""
+    """Asks claims under each of some vectors of a method; under none, of the model as it is."""
 
     claims: Claims
     settings: FictitiousSettings
@@ -151,29 +151,26 @@ class Asked:
 
     def __call__(
         self,
-        vectors: Iterable[SteeringVector | None],
+        vectors: Iterable[SteeringVector],
         method: str,
         frame: pd.DataFrame,
         *,
         judged: bool = True,
     ) -> pd.DataFrame:
-        return pd.concat(
-            [
-                self.claims.asked(
-                    frame,
-                    [] if vector is None else [Add(vector)],
-                    tokens=self.settings.answer_tokens,
-                    judged=judged,
-                    progress=self.progress,
-                ).assign(
-                    vector=method if vector is None else vector.label,
-                    method=method,
-                    layer=None if vector is None else vector.layer,
-                )
-                for vector in vectors
-            ],
-            ignore_index=True,
-        )
+        every = list(vectors)
+        count = len(frame)
+        # All in one call, a vector a row: batches are full, and of prompts of like length.
+        found = self.claims.asked(
+            pd.concat([frame] * max(1, len(every)), ignore_index=True),
+            [Add([vector for vector in every for _ in range(count)])] if every else [],
+            tokens=self.settings.answer_tokens,
+            judged=judged,
+            progress=self.progress,
+        ).assign(vector=method, method=method, layer=None)
+        if every:
+            found["vector"] = [vector.label for vector in every for _ in range(count)]
+            found["layer"] = [vector.layers[0] for vector in every for _ in range(count)]
+        return found
 
 
 def false_claims(frame: pd.DataFrame, count: int) -> pd.DataFrame:
