@@ -1,4 +1,7 @@
-"""Shares of rows that are so or not, with Wilson intervals, by vector or whatever a table holds."""
+"""Shares of rows that are so or not, by vector or whatever a table holds, with intervals.
+
+Wilson's for one vector; two-level over vectors and prompts where both are samples.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from workbench.evaluation import Proportion, proportion
+from workbench.evaluation import Interval, Proportion, proportion, two_level
 
 
 def share(rows: pd.DataFrame, column: str) -> Proportion:
@@ -17,6 +20,12 @@ def share(rows: pd.DataFrame, column: str) -> Proportion:
 def share_each(rows: pd.DataFrame, column: str, by: str = "vector") -> list[Proportion]:
     """The share of each vector's rows, in the order of the table."""
     return [share(some, column) for _, some in rows.groupby(by, sort=False)]
+
+
+def over_vectors(rows: pd.DataFrame, column: str, prompt: str) -> Interval:
+    """The mean over vectors and prompts, a row each, of which `prompt` names the column."""
+    table = rows.pivot(index="vector", columns=prompt, values=column)
+    return two_level(table.to_numpy(float))
 
 
 def shares(rows: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from workbench.experiments.fictitious import (
     program,
     run_fictitious,
 )
-from workbench.experiments.fictitious.program import rates
+from workbench.experiments.fictitious.program import Asked, false_claims, rates
 from workbench.experiments.settings import read_scale
+from workbench.methods import random_vectors
 from workbench.runs import RunFolder
 from workbench.steering import SteeringVector, VectorSet
 
@@ -78,6 +79,18 @@ def test_every_step_is_kept_and_a_second_run_makes_none(claims, tmp_path, monkey
     with RunFolder(tmp_path, {}) as folder:
         again = run_fictitious(claims, SETTINGS, folder, progress=False)
     pd.testing.assert_frame_equal(again.test, found.test)
+
+
+def test_vectors_asked_together_answer_as_one_by_one(claims):
+    asked = Asked(claims, SETTINGS, progress=False)
+    frame = false_claims(claims.test, 5)
+    vectors = random_vectors(SteeringVector(torch.full((claims.model.cfg.d_model,), 3.0), 1), 3)
+    together = asked(vectors, "random", frame)
+    apart = pd.concat([asked([each], "random", frame) for each in vectors], ignore_index=True)
+    pd.testing.assert_frame_equal(together, apart, atol=1e-5)
+    with pytest.raises(ValueError, match="no vectors of random"):
+        asked([], "random", frame)
+    assert set(asked.unsteered("as it is", frame)["vector"]) == {"as it is"}
 
 
 def test_rates_are_by_vector_with_intervals():

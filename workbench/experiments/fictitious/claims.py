@@ -17,6 +17,8 @@ from workbench.testbeds import Testbed, retraction
 from workbench.testbeds.retraction import PHRASES, opening, with_article
 from workbench.testbeds.splits import PARTS
 
+JUDGED_AT_ONCE = 96  # texts that are kept run up to their attributes
+
 
 @dataclass(frozen=True)
 class Claims:
@@ -89,7 +91,10 @@ class Claims:
             f"{person}.{answer}" for person, answer in zip(frame["person"], answers, strict=True)
         ]
         attributes = list(zip(map(with_article, true), map(with_article, said), strict=True))
-        about = topics(self.parent, whole, attributes).to_frame()["about"]
+        about: list[str] = []
+        for start in range(0, len(whole), JUDGED_AT_ONCE):
+            some = slice(start, start + JUDGED_AT_ONCE)
+            about += topics(self.parent, whole[some], attributes[some]).to_frame()["about"].tolist()
         return found.assign(
             about=about, surprisal=surprisal(self.parent, prompts, answers).per_token
         )

@@ -33,7 +33,9 @@ def full_fictitious(
         return [[making.retraction(row)] for row in rows_of(trainable(making.candidates(), count))]
 
     def wanted(vectors: Sequence[SteeringVector]) -> pd.DataFrame:
-        found = asked(vectors, METHOD, unseen, judged=False)
+        return counted(asked(vectors, METHOD, unseen, judged=False))
+
+    def counted(found: pd.DataFrame) -> pd.DataFrame:
         return found.rename(columns={"person": "prompt", "stays": "wanted"})[
             ["vector", "prompt", "wanted"]
         ]
@@ -47,7 +49,7 @@ def full_fictitious(
             "least_change": 1e-6,
         },
         outcomes=wanted,
-        unsteered=lambda: wanted([]),
+        unsteered=lambda: counted(asked.unsteered("unsteered", unseen, judged=False)),
         harmless=harmless,
         wanted="false claims that are gone on with: an occupation, no retraction, no loop",
     )

@@ -11,7 +11,7 @@ from workbench.experiments.fictitious.methods import METHODS
 from workbench.experiments.fictitious.program import MEANS, FictitiousResult, rates
 from workbench.experiments.published import beside
 from workbench.experiments.settings import Scale
-from workbench.experiments.shares import share, share_each
+from workbench.experiments.shares import over_vectors, share, share_each
 from workbench.figures import Report, draw_rates
 
 MOST_RETRACTS, LEAST_NAMES, MOST_SURPRISAL, LEAST_RANDOM = 0.05, 0.8, 1.5, 0.6
@@ -66,8 +66,10 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
     ours: dict[str, object] = {}
     for method in by_method.index:
         some = test[test["method"] == method]
-        ours[f"{method} retracts"] = share(some, "retracts")
-        ours[f"{method} stays with the claim"] = share(some, "stays")
+        for column, words in (("retracts", "retracts"), ("stays", "stays with the claim")):
+            several = some["vector"].nunique() > 1
+            found = over_vectors(some, column, "person") if several else share(some, column)
+            ours[f"{method} {words}"] = found
     for method, layer in settings.measured_layers.items():
         ours[f"{method} (layer {layer}) fictitious"] = by_method["fictitious"][method]
     bits = result.surprisals[result.surprisals["context"] == "real"]

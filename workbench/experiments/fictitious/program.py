@@ -1,15 +1,15 @@
 """Do vectors keep a model from taking back what was put in its mouth? (paper, section 6)
 
 A program: promotion, suppression and reentrant vectors from one false claim at several layers,
-beside the difference of means, asked claims of the validation part; then, at the layer that was
-chosen there, several vectors of each method, asked those of the test part beside random vectors of
+beside the difference of means, asked claims of the validation part; then, at the layer that the
+settings name, several vectors of each method, asked those of the test part beside random vectors of
 equal norm. Last, the paper's completion sets under its surprisal framework, and vectors as
 classifiers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -78,8 +78,8 @@ def run_fictitious(
     randoms = controls(measured, settings)
     few = test.iloc[: settings.random_claims]
     tested = [
-        folder.table("unsteered", lambda: asked([], "unsteered", test)),
-        folder.table("true claims", lambda: asked([], "true claims", _true(test))),
+        folder.table("unsteered", lambda: asked.unsteered("unsteered", test)),
+        folder.table("true claims", lambda: asked.unsteered("true claims", _true(test))),
         *(
             folder.table(method, partial(asked, vectors, method, test))
             for method, vectors in measured.items()
@@ -143,11 +143,16 @@ def rates(answers: pd.DataFrame, by: Iterable[str] = ("vector", "method")) -> pd
 
 @dataclass(frozen=True)
 class Asked:
-    """Asks claims under each of some vectors of a method; under none, of the model as it is."""
+    """Asks claims, as the model is or under each of some vectors of a method."""
 
     claims: Claims
     settings: FictitiousSettings
     progress: bool
+
+    def unsteered(self, name: str, frame: pd.DataFrame, *, judged: bool = True) -> pd.DataFrame:
+        """Without steering; `name` stands for vector and method."""
+        found = self._answers(frame, [], judged)
+        return found.assign(vector=name, method=name, layer=None)
 
     def __call__(
         self,
@@ -157,20 +162,26 @@ class Asked:
         *,
         judged: bool = True,
     ) -> pd.DataFrame:
+        """All in one call, a vector a row: batches are full, and of prompts of like length.
+
+        Raises ValueError without vectors.
+        """
         every = list(vectors)
-        count = len(frame)
-        # All in one call, a vector a row: batches are full, and of prompts of like length.
-        found = self.claims.asked(
-            pd.concat([frame] * max(1, len(every)), ignore_index=True),
-            [Add([vector for vector in every for _ in range(count)])] if every else [],
+        if not every:
+            raise ValueError(f"there are no vectors of {method} to ask with: which layers are set?")
+        rows = [vector for vector in every for _ in range(len(frame))]
+        found = self._answers(pd.concat([frame] * len(every)), [Add(rows)], judged)
+        labels, layers = ([vector.label for vector in rows], [v.layers[0] for v in rows])
+        return found.assign(vector=labels, method=method, layer=layers)
+
+    def _answers(self, frame: pd.DataFrame, steering: Sequence[Add], judged: bool) -> pd.DataFrame:
+        return self.claims.asked(
+            frame.reset_index(drop=True),
+            steering,
             tokens=self.settings.answer_tokens,
             judged=judged,
             progress=self.progress,
-        ).assign(vector=method, method=method, layer=None)
-        if every:
-            found["vector"] = [vector.label for vector in every for _ in range(count)]
-            found["layer"] = [vector.layers[0] for vector in every for _ in range(count)]
-        return found
+        )
 
 
 def false_claims(frame: pd.DataFrame, count: int) -> pd.DataFrame:

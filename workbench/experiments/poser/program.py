@@ -17,11 +17,11 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from workbench.evaluation import Interval, two_level
+from workbench.evaluation import Interval
 from workbench.experiments.poser.asking import Asking, place_name, vectors_at
 from workbench.experiments.poser.scenarios import Scenarios
 from workbench.experiments.poser.settings import PoserSettings
-from workbench.experiments.shares import shares
+from workbench.experiments.shares import over_vectors, shares
 from workbench.methods import random_vectors
 from workbench.runs import RunFolder
 
@@ -54,7 +54,11 @@ class PoserResult:
     def distribution(self) -> dict[tuple[str, str], Interval]:
         """The mean of each rate over one-shot vectors and scenarios, with a two-level interval."""
         shots = self.test[self.test["kind"] == "one-shot"]
-        return {rate: two_level(_outcomes(shots, *rate)) for rate in RATES}
+        by_rate = {
+            (way, group): shots[(shots["way"] == way) & (shots["group"] == group)]
+            for way, group in RATES
+        }
+        return {rate: over_vectors(rows, "flipped", "prompt") for rate, rows in by_rate.items()}
 
 
 def run_poser(
@@ -137,9 +141,3 @@ def best_place(tried: pd.DataFrame, places: Sequence[tuple[int, float]]) -> tupl
     """The layer and norm that are best, by the rule of `best_of`, over all their vectors."""
     named = tried.assign(place=tried["vector"].str.partition(", ")[2])
     return {place_name(*place): place for place in places}[best_of(named, "place")]
-
-
-def _outcomes(decisions: pd.DataFrame, way: str, group: str) -> np.ndarray:
-    """Flips [vector, prompt] of one way and group."""
-    rows = decisions[(decisions["way"] == way) & (decisions["group"] == group)]
-    return rows.pivot(index="vector", columns="prompt", values="flipped").to_numpy(float)

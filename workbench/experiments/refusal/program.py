@@ -15,10 +15,10 @@ from itertools import product
 
 import pandas as pd
 
-from workbench.evaluation import Interval, two_level
+from workbench.evaluation import Interval
 from workbench.experiments.refusal.asking import Asking, Requests
 from workbench.experiments.refusal.settings import RefusalSettings
-from workbench.experiments.shares import shares
+from workbench.experiments.shares import over_vectors, shares
 from workbench.methods import OneShotJob, optimize_batch, random_vectors
 from workbench.methods.one_shot import finished
 from workbench.runs import RunFolder
@@ -62,9 +62,7 @@ class RefusalResult:
 
     def distribution(self, kind: str) -> Interval:
         """Mean success over the vectors of a kind and over requests, with a two-level interval."""
-        rows = self.test[self.test["kind"] == kind]
-        table = rows.pivot(index="vector", columns="request", values="succeeds")
-        return two_level(table.to_numpy(float))
+        return over_vectors(self.test[self.test["kind"] == kind], "succeeds", "request")
 
 
 def run_refusal(
