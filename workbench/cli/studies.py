@@ -143,7 +143,7 @@ def compare(
     task: Annotated[
         str,
         typer.Argument(
-            help="refusal (the testbed), arithmetic, or NAME=PATH of public A/B questions (CAA)."
+            help="refusal (the testbed), arithmetic, feeling, or NAME=PATH of A/B questions (CAA)."
         ),
     ],
     method: Annotated[

@@ -7,9 +7,11 @@ import torch
 
 from workbench.experiments.compare import METHODS
 from workbench.experiments.compare.made import UnfitTaskError
+from workbench.experiments.compare.makers import turned_to
 from workbench.experiments.compare.meter import margins
 from workbench.methods import random_vector
-from workbench.steering import generate, steer
+from workbench.steering import Positions, generate, steer
+from workbench.steering.activations import activations
 
 LAYER = 2
 
@@ -58,15 +60,48 @@ def test_each_method_acts_at_its_layer(task, name):
     assert torch.allclose(torch.tensor(margins(task.model, items)), before)  # left as it was
 
 
+def test_caa_reads_two_answers_where_there_are_no_letters(task):
+    """At their last tokens, after the same prompts; it acts where it does with letters."""
+    (lettered,) = METHODS["CAA"](task, LAYER, 0)
+    (made,) = METHODS["CAA"](replace(task, letters=()), LAYER, 0)
+    shown, lacked = (
+        activations(
+            task.model,
+            [item.prompt for item in task.train],
+            [getattr(item, answer) for item in task.train],
+            layers=[LAYER],
+            positions=Positions.span(-1, None),
+        )[:, 0]
+        for answer in ("shows", "lacks")
+    )
+    torch.testing.assert_close(made.vector.values, (shown - lacked).mean(0), atol=1e-5, rtol=1e-4)
+    assert "last tokens" in made.note
+    touched = [
+        changed(task.model, each.apply(each.vector, 4.0)).tolist() for each in (lettered, made)
+    ]
+    assert touched[0] == touched[1]
+
+
 def test_actadd_acts_where_prompts_cease_to_be_alike(task):
     """In a chat format the first tokens are not the request's."""
     opened = tuple(replace(item, prompt=f"w80 w81 {item.prompt}") for item in task.train)
+    harmless = {
+        part: tuple(f"w80 w81 {each}" for each in some) for part, some in task.harmless.items()
+    }
     first = []
-    for given in (task, replace(task, train=opened)):
+    for given in (task, replace(task, train=opened, harmless=harmless)):
         (made,) = METHODS["ActAdd"](given, LAYER, 0)
         touched = changed(task.model, made.apply(made.vector, 4.0))
         first.append(touched.nonzero()[0].item())
     assert first[1] == first[0] + 2
+
+
+def test_actadds_control_keeps_norms_and_angles():
+    vectors, to = torch.randn(4, 16), torch.randn(16)
+    vectors[2] *= 5
+    turned = turned_to(vectors, to)
+    torch.testing.assert_close(turned @ turned.T, vectors @ vectors.T, atol=1e-4, rtol=1e-4)
+    assert float(torch.cosine_similarity(turned[2], to, dim=0)) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_one_shot_is_better_than_its_gradient_step(task):
@@ -85,8 +120,8 @@ def test_one_shot_is_better_than_its_gradient_step(task):
 
 
 def test_what_a_task_lacks_is_said(task):
-    with pytest.raises(UnfitTaskError, match="lettered"):
-        METHODS["CAA"](replace(task, letters=()), LAYER, 0)
+    with pytest.raises(UnfitTaskError, match="one letter"):
+        METHODS["CAA"](replace(task, letters=(), lettered=task.test), LAYER, 0)
     with pytest.raises(UnfitTaskError, match="chains of thought"):
         METHODS["SEAL"](task, LAYER, 0)
     with pytest.raises(UnfitTaskError, match="sibling"):

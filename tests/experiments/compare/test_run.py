@@ -30,5 +30,5 @@ def test_public_questions_on_a_folders_model(folder, tmp_path):
     assert "its vector is zero" in text  # to this tokenizer both letters are one
     assert (tmp_path / "run" / "tables").is_dir()
     path.write_text(path.read_text(encoding="utf-8").replace("w1", "w2"), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"other settings \(items\)"):
+    with pytest.raises(ValueError, match=r"other settings \(asked\)"):
         run_compare(f"trait={path}", SETTINGS, ["CAA"], **options)

@@ -60,6 +60,31 @@ def test_questions_whose_choices_cannot_be_told_apart_are_left_out(tiny):
     assert len(task.train) + len(task.validation) + len(task.test) == 17
 
 
+def test_a_question_in_both_orders_is_one_item_with_two_pairs(tiny):
+    asked = questions(20)
+    asked["matching"], asked["not_matching"] = "(A)", "(B)"
+    assert caa_task(tiny, asked, test=6).letters == ()  # nothing to balance with
+    swapped = asked.assign(
+        question=[f"w{i} w{i + 1}?\n\nChoices:\n (A) no w{i}\n (B) yes w{i}" for i in range(20)],
+        matching="(B)",
+        not_matching="(A)",
+    )
+    task = caa_task(tiny, pd.concat([asked, swapped], ignore_index=True), test=6)
+    assert (len(task.train), len(task.validation), len(task.test)) == (11, 3, 6)
+    assert len(task.letters) == len(task.positive) == 22
+    assert len(task.lettered) == 6
+
+
+def test_its_texts_tell_two_tasks_apart(tiny):
+    asked = questions(20)
+    plain = caa_task(tiny, asked, test=6)
+    assert plain.texts().equals(caa_task(tiny, asked, test=6).texts())
+    asked["question"] = asked["question"].str.replace("Choices:", "\nChoices:")  # no item's text
+    other = caa_task(tiny, asked, test=6)
+    assert other.test == plain.test
+    assert not plain.texts().equals(other.texts())
+
+
 def test_prompt_sets_are_cut_into_parts(tiny):
     positive, negative = ([f"w{k} w{i} " for i in range(18)] for k in (1, 2))
     task = prompts_task(tiny, positive, negative, "w5", "w6")

@@ -1,6 +1,7 @@
 """Methods side by side on one task, at one budget."""
 
 from workbench.experiments.compare.arithmetic import arithmetic_task
+from workbench.experiments.compare.feeling import feeling_task
 from workbench.experiments.compare.made import Made
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.program import CompareSettings, Comparison, compare
@@ -19,6 +20,7 @@ __all__ = [
     "arithmetic_task",
     "caa_task",
     "compare",
+    "feeling_task",
     "prompts_task",
     "refusal_task",
     "slopes",

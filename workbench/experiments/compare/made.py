@@ -14,7 +14,7 @@ from workbench.steering.interventions import Steering
 Apply = Callable[[SteeringVector, float], Steering]
 PAIRED = 64  # texts of a contrast, of each kind
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the stream's norm at the layer
-FEW = (0.4, 0.8, 1.6, 3.2, 6.4)  # the same where a few positions are steered: as many, longer
+FEW = (0.1, 0.2, 0.4, 0.8, 1.6)  # the same where a few positions are steered: twice as long
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,9 @@ from dataclasses import replace
 from functools import partial
 from itertools import takewhile
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from workbench.experiments.compare.made import (
@@ -95,14 +98,29 @@ def means(task: Task, layer: int, seed: int) -> list[Made]:
 
 
 def letters(task: Task, layer: int, seed: int) -> list[Made]:
-    """CAA: at the answer's letter, added after the prompt."""
-    if not task.letters:
-        raise UnfitTaskError(
-            "the task has no lettered answers, of which either letter matches some"
-        )
-    pairs = task.letters[:PAIRED]
-    (vector,) = caa(task.model, pairs, layers=[layer])
-    return [Made(vector, 2 * len(pairs), partial(Add, positions=AFTER_PROMPT))]
+    """CAA: at the answer's letter, added after the prompt.
+
+    Without letters it is read at the last token of the items' two answers.
+    """
+    if task.letters:
+        pairs = task.letters[:PAIRED]
+        (vector,) = caa(task.model, pairs, layers=[layer])
+        return [Made(vector, 2 * len(pairs), partial(Add, positions=AFTER_PROMPT))]
+    if task.lettered:
+        raise UnfitTaskError("one letter matches all of the task's training questions")
+    items = task.train[:PAIRED]
+    prompts = [item.prompt for item in items]
+    (vector,) = mean_difference(
+        task.model,
+        prompts,
+        prompts,
+        positive_completions=[item.shows for item in items],
+        negative_completions=[item.lacks for item in items],
+        layers=[layer],
+        positions=Positions.span(-1, None),
+    )
+    apply = partial(Add, positions=AFTER_PROMPT)
+    return [Made(vector, 2 * len(items), apply, note="read at the answers' last tokens")]
 
 
 def front(task: Task, layer: int, seed: int) -> list[Made]:
@@ -117,21 +135,34 @@ def front(task: Task, layer: int, seed: int) -> list[Made]:
     made = act_add(task.model, *answers, layer)
     longest = max(made.vectors, key=lambda vector: vector.norm)
     start = _shared_tokens(task) - 1  # both texts begin with one of them, and differ after it
+    places = [Positions.span(start + place, start + place + 1) for place in made.places]
 
     def apply(vector: SteeringVector, scale: float) -> Steering:
-        if vector is longest:
+        if torch.equal(vector.values, longest.values):
             return made.steering(scale, start)
-        # The control: at each position another direction, as long as the difference there.
+        turned = turned_to(torch.stack([each.values for each in made.vectors]), vector.values)
         return [
-            Add(
-                replace(vector, values=vector.values.roll(place)) * (own.norm / longest.norm),
-                scale,
-                Positions.span(start + place, start + place + 1),
-            )
-            for own, place in zip(made.vectors, made.places, strict=True)
+            Add(replace(vector, values=values), scale, place)
+            for values, place in zip(turned, places, strict=True)
         ]
 
     return [Made(longest, 2, apply, FEW)]
+
+
+def turned_to(vectors: Float[Tensor, "n d"], to: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
+    """The vectors, with their norms and angles, turned so that the longest points along `to`.
+
+    The others go wherever that leads. A control for several vectors that belong together.
+    """
+    longest = int(vectors.norm(dim=-1).argmax())
+    order = [longest, *(i for i in range(len(vectors)) if i != longest)]
+    parts = torch.linalg.qr(vectors[order].double().T).R  # their lengths and angles alone
+    others = [to.roll(i) for i in range(1, len(order))]
+    frame = torch.linalg.qr(torch.stack([to, *others]).double().T).Q
+    sign = torch.sign(parts[0, 0] * (frame[:, 0] @ to.double()))
+    turned = torch.empty_like(vectors)
+    turned[order] = (sign * frame @ parts).T.to(vectors)
+    return turned
 
 
 def reading(task: Task, layer: int, seed: int) -> list[Made]:
@@ -247,8 +278,12 @@ METHODS: dict[str, Maker] = {
 
 
 def _shared_tokens(task: Task) -> int:
-    """With how many tokens all prompts begin: a chat format's, or a BOS; at least one."""
-    prompts = [prompt_ids(task.model, item.prompt) for item in task.train]
+    """With how many tokens all prompts begin: a chat format's, or a BOS; at least one.
+
+    Harmless ones besides, which have nothing else in common with the task's.
+    """
+    every = [*(item.prompt for item in task.train), *task.harmless["train"]]
+    prompts = [prompt_ids(task.model, prompt) for prompt in every]
     alike = (len(set(tokens)) == 1 for tokens in zip(*prompts, strict=False))
     return max(1, sum(takewhile(bool, alike)))
 

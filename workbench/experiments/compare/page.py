@@ -15,12 +15,13 @@ _BEHAVIOUR = ["method", "margin", "change", "low", "high", "gained", "shows"]
 
 def comparison_page(found: Comparison, model: str) -> Report:
     """The page itself, not yet written."""
+    exact = found.table[found.table["at"] == BEST]
+    beyond, within = (exact[name].astype(bool) for name in ("beyond", "within"))
+    cheap = within & (exact["kl"] <= found.settings.budget)
+    shown = beyond & within & (exact["gained"] > 0)
     table = found.table.round(3)
     best, equal = (table[table["at"].isin([at, UNSTEERED])] for at in (BEST, EQUAL))
     methods = best[best["method"] != UNSTEERED]
-    beyond, within = (methods[name].astype(bool) for name in ("beyond", "within"))
-    cheap = within & (methods["kl"] <= found.settings.budget)
-    shown = beyond & within & (methods["gained"] > 0)
     report = Report(
         f"Steering methods on “{found.task}”",
         f"{model}, {found.about}",

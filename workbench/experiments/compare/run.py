@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.experiments.compare.arithmetic import arithmetic_task
+from workbench.experiments.compare.feeling import feeling_task
 from workbench.experiments.compare.made import FEW, SHARES
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.page import comparison_page
@@ -19,6 +20,8 @@ from workbench.models import load_model
 from workbench.models.identity import record_of
 from workbench.runs import RunFolder
 from workbench.testbeds import load_public_set, load_testbed
+
+MADE_HERE = {"arithmetic": arithmetic_task, "feeling": feeling_task}
 
 
 def run_compare(
@@ -32,7 +35,7 @@ def run_compare(
     adapter: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Compare methods on `refusal`, `arithmetic`, or A/B questions in a file; gives the page.
+    """Compare methods on `refusal`, one of `MADE_HERE`, or questions in a file; gives the page.
 
     Those are named `NAME=PATH`. What is finished in `out` (`out/compare/NAME`) is not done again.
     Raises ValueError for an unknown task or method, and for a folder with a run of other settings.
@@ -46,7 +49,7 @@ def run_compare(
     shown = record_of(loaded.model)
     record = {
         "task": name,
-        "items": contents(pd.DataFrame([*loaded.train, *loaded.validation, *loaded.test])),
+        "asked": contents(loaded.texts()),
         "model": asdict(shown),
         "settings": asdict(settings),
         "strengths": {"everywhere": SHARES, "few positions": FEW},
@@ -55,7 +58,7 @@ def run_compare(
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:
         found = compare(loaded, settings, chosen, folder, progress)
         page = comparison_page(found, f"{shown.name}, {dtype}")
-        page.details("What was asked", {key: record[key] for key in ("task", "items", "model")})
+        page.details("What was asked", {key: record[key] for key in ("task", "asked", "model")})
         return page.save(folder.path / "report.html")
 
 
@@ -73,8 +76,9 @@ def _task(
         )
     if name == "refusal":
         return refusal_task(load_testbed(name, dtype, adapter=adapter))
-    if name == "arithmetic":
-        return arithmetic_task(load_model(model, dtype), settings.seed)
+    if name in MADE_HERE:
+        return MADE_HERE[name](load_model(model, dtype), settings.seed)
     raise ValueError(
-        f"there is no task {name!r}: refusal, arithmetic, or NAME=PATH of a file of A/B questions"
+        f"there is no task {name!r}: refusal, {', '.join(MADE_HERE)}, or NAME=PATH of a file of "
+        "A/B questions"
     )

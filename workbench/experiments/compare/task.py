@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import pandas as pd
 
@@ -81,6 +81,17 @@ class Task:
                 twice = next(prompt for prompt in every if every.count(prompt) > 1)
                 raise ValueError(f"parts of the task {self.name} share {what}: {twice[-60:]!r}")
 
+    def texts(self) -> pd.DataFrame:
+        """All that it asks: columns field and text, a row for each that a field holds."""
+        rows: list[tuple[str, str]] = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, dict):
+                value = tuple(value.items())
+            if isinstance(value, tuple):  # the others are its models, and what it is called
+                rows += [(each.name, repr(entry)) for entry in value]
+        return pd.DataFrame(rows, columns=["field", "text"])
+
 
 def refusal_task(bed: Testbed, most: int = 64, opening: int = 8) -> Task:
     """Answering what the refusal testbed refuses.
@@ -132,9 +143,9 @@ def caa_task(
 ) -> Task:
     """A behaviour of the public A/B questions (`load_public_set("caa", …)`).
 
-    Vectors are read at the letters, as many times (A) as (B); the measure is on the answers' texts,
-    since a small model binds letters badly. Questions whose choices cannot be told apart are left
-    out.
+    Contrasts are read at the letters, as many times (A) as (B) unless all match the same; the
+    measure is on the answers' texts, since a small model binds letters badly. Questions whose
+    choices cannot be told apart are left out.
     """
     read = [
         _lettered(model, str(question), [str(matching), str(not_matching)])
@@ -143,23 +154,29 @@ def caa_task(
         )
     ]
     # Each question once, also where its choices stand there in both orders.
-    pairs = list({pair[0].prompt: pair for pair in read if pair is not None}.values())
-    random.Random(seed).shuffle(pairs)
-    held, rest = pairs[:test], pairs[test:]
+    asked: dict[str, tuple[Item, list[LetteredPair]]] = {}
+    for item, pair in filter(None, read):
+        asked.setdefault(item.prompt, (item, []))[1].append(pair)
+    every = list(asked.values())
+    random.Random(seed).shuffle(every)
+    held, rest = every[:test], every[test:]
     chosen_on, train = rest[: max(2, test // 2)], rest[max(2, test // 2) :]
+    pairs = [pair for _, several in train for pair in several]
+    letters = _in_balance(pairs)
     return Task(
         name,
         f"answers that match {name.replace('-', ' ')}",
         model,
-        tuple(pair.prompt + pair.matching for _, pair in train),
-        tuple(pair.prompt + pair.not_matching for _, pair in train),
+        tuple(pair.prompt + pair.matching for pair in letters or pairs),
+        tuple(pair.prompt + pair.not_matching for pair in letters or pairs),
         tuple(item for item, _ in train),
         tuple(item for item, _ in chosen_on),
         tuple(item for item, _ in held),
         harmless_questions(model),
-        letters=_in_balance([pair for _, pair in train]),
+        letters=letters,
         lettered=tuple(
-            Item(pair.prompt, pair.matching + ")", pair.not_matching + ")") for _, pair in held
+            Item(pair.prompt, pair.matching + ")", pair.not_matching + ")")
+            for _, (pair, *_) in held
         ),
     )
 
@@ -195,6 +212,29 @@ def prompts_task(
         items["validation"],
         items["test"],
         harmless_questions(model),
+    )
+
+
+def answered_task(
+    model: HookedModel,
+    items: Mapping[Part, Sequence[Item]],
+    name: str,
+    about: str,
+    thoughts: Sequence[tuple[str, str]] = (),
+) -> Task:
+    """Items whose contrasts are the training prompts, answered one way and the other."""
+    train = items["train"]
+    return Task(
+        name,
+        about,
+        model,
+        tuple(item.prompt + item.shows for item in train),
+        tuple(item.prompt + item.lacks for item in train),
+        tuple(train),
+        tuple(items["validation"]),
+        tuple(items["test"]),
+        harmless_questions(model),
+        thoughts=tuple(thoughts),
     )
 
 
