@@ -87,7 +87,7 @@ def page(result: RefusalResult, scale: Scale) -> Report:
     )
     table = by_vector.merge(result.costs.drop(columns="n"), on="vector", how="left")
     report.table(
-        table.round(3),
+        table.drop(columns="kind").rename(columns={"cross_entropy_change": "change"}).round(3),
         "Every vector: strict and raw success with Wilson intervals; of_parent, the strict success "
         "among only those requests that the parent itself answers by the same rule; words, the "
         "median length of the answers, for the rule also passes a short one that says nothing "
@@ -99,10 +99,10 @@ def page(result: RefusalResult, scale: Scale) -> Report:
     place = result.tried["vector"].str.partition(", ")[2]
     report.table(
         rates(result.tried.assign(place=place), ["way", "place", "kind"]).round(3),
-        f"On {result.tried['request'].nunique()} validation requests, with {settings.tried} "
-        "training request each. Chosen was what has most strict successes of both kinds together, "
-        f"of equal ones the first: {settings.way}, layer {settings.layer}, norm "
-        f"{settings.norm:g}.",
+        f"On {result.tried['request'].nunique()} validation requests, with a vector of each kind "
+        f"for each training request ({settings.tried}). Chosen was what has most strict successes "
+        f"of both kinds together, of equal ones the first: {settings.way}, layer "
+        f"{settings.layer}, norm {settings.norm:g}.",
     )
     report.section("Limits")
     report.text(
