@@ -2,9 +2,10 @@
 
 Every question and every chain of thought is made here: steps that execute, with reflections and
 transitions among them, parted by blank lines. A small model has no habit of reflecting, so a chain
-gives it one: after every two steps come two asides. The behaviour is to go on with a step where
-asides are due. Every thought begins with a letter and ends in a number, so that tokenizers see no
-difference in their blank lines.
+gives it one: after every two steps come two asides. So either follows either as often, and what is
+to come can be told from the chain, but not from the thought just before. The behaviour is to go on
+with a step where asides are due. Every thought begins with a letter and ends in a number, so that
+tokenizers see no difference in their blank lines.
 """
 
 from __future__ import annotations
@@ -84,23 +85,18 @@ def arithmetic_task(model: HookedModel, seed: int = 0) -> Task:
     """Going on with a sum rather than straying from it, where its chain of thought would stray.
 
     An item's chain has come to its sixth step; the answers are how a step begins, and how an aside
-    does. `thoughts` are chains of training sums, the second half of steps alone: as in the
-    paper's, what is read before a thought is what came as well as what is to come.
+    does. `thoughts` are the whole chains of training sums.
     """
     made = iter(sums(sum(COUNTS.values()), seed))
     parts = {part: [next(made) for _ in range(count)] for part, count in COUNTS.items()}
     items = {part: tuple(_item(model, each) for each in some) for part, some in parts.items()}
-    train = parts["train"]
-    half = len(train) // 2
-    chains = [each.chain for each in train[:half]] + [each.steps for each in train[half:]]
     return answered_task(
         model,
         items,
         "arithmetic",
         "going on with a sum rather than reflecting on it",
         thoughts=tuple(
-            (chat(model, each.question), _BLANK.join(chain))
-            for each, chain in zip(train, chains, strict=True)
+            (chat(model, each.question), _BLANK.join(each.chain)) for each in parts["train"]
         ),
     )
 
