@@ -73,6 +73,8 @@ def test_a_question_in_both_orders_is_one_item_with_two_pairs(tiny):
     assert (len(task.train), len(task.validation), len(task.test)) == (11, 3, 6)
     assert len(task.letters) == len(task.positive) == 22
     assert len(task.lettered) == 6
+    again = caa_task(tiny, pd.concat([asked, swapped, swapped], ignore_index=True), test=6)
+    assert again.texts().equals(task.texts())  # each pair once
 
 
 def test_its_texts_tell_two_tasks_apart(tiny):

@@ -161,7 +161,7 @@ def caa_task(
     random.Random(seed).shuffle(every)
     held, rest = every[:test], every[test:]
     chosen_on, train = rest[: max(2, test // 2)], rest[max(2, test // 2) :]
-    pairs = [pair for _, several in train for pair in several]
+    pairs = [pair for _, several in train for pair in dict.fromkeys(several)]
     letters = _in_balance(pairs)
     return Task(
         name,
