@@ -74,7 +74,7 @@ def page(result: FictitiousResult, scale: Scale) -> Report:
         ours[f"{method} (layer {layer}) fictitious"] = by_method["fictitious"][method]
     bits = result.surprisals[result.surprisals["context"] == "real"]
     ours |= {
-        f"bits {name}": f"{some['bits'].median():.2f}"
+        f"bits {name}": float(some["bits"].median())
         for name, some in bits.groupby("set", sort=False)
     }
     report.table(
