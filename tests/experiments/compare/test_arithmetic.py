@@ -1,10 +1,10 @@
 """Sums are right, differ from part to part, and their thoughts are of the kinds they should be."""
 
 import re
-from collections import Counter
-from dataclasses import replace
+from collections import Counter, defaultdict
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +14,11 @@ from workbench.experiments.compare.meter import margins
 from workbench.methods import random_vector
 from workbench.methods.reasoning_calibration import kind_of, split_thoughts
 from workbench.steering import log_prob
+
+FIRST_WORDS = {
+    "reflection": {"Wait", "Hold", "Let"},
+    "transition": {"Alternatively", "Another"},
+}
 
 
 def test_sums_add_up():
@@ -45,22 +50,38 @@ def test_what_comes_before_does_not_tell_a_thought(tiny):
         assert counts["reflection"] == pytest.approx(counts["transition"], rel=0.1)
 
 
-def test_items_stop_where_an_aside_is_due(tiny):
-    for item in arithmetic_task(tiny).test:
-        steps = [thought.kind == "execution" for thought in split_thoughts(item.prompt)][1:]
-        assert steps == [True, False, False, True, True, False, False, True, True]
+def test_items_stop_before_steps_and_asides_after_either(tiny):
+    task = arithmetic_task(tiny)
+    before = [True, False, False, True, True, False, False]  # a step? from the second thought on
+    for item in task.test:
+        kinds = [thought.kind for thought in split_thoughts(item.prompt)][1:]
+        steps = [kind == "execution" for kind in kinds]
+        assert steps == [*before, True, True, False][: len(steps)]
         assert item.shows == "\n\nThen"
-        assert item.lacks.split()[0] in {"Wait,", "Hmm,", "Let", "Alternatively,", "Another"}
+        said = {kinds[-1]} if len(steps) == len(before) + 3 else set()
+        assert item.lacks.removeprefix("\n\n") in {
+            word for kind, words in FIRST_WORDS.items() if kind not in said for word in words
+        }
+    # Those that choose and those that measure hold each as often.
+    for part in (task.validation[:16], task.test):
+        assert list(Counter(map(place, part)).values()) == [len(part) // 4] * 4
+
+
+def place(item):
+    return len(split_thoughts(item.prompt))
 
 
 @pytest.mark.embedded
 def test_a_chain_gives_the_habit_of_straying(embedded):
     items = arithmetic_task(embedded).validation
-    straight = [
-        replace(item, prompt=re.sub(r"\n\n(?!Then)[^\n]*", "", item.prompt)) for item in items
-    ]
-    habit, none = (torch.tensor(margins(embedded, some)) for some in (items, straight))
-    assert float((habit < none).float().mean()) > 0.9
+    found = defaultdict(list)
+    for item, margin in zip(items, margins(embedded, items), strict=True):
+        found[place(item)].append(margin)
+    (_, step_after_aside), (_, step_after_step), (_, aside_after_step), (_, aside_after_aside) = (
+        sorted(found.items())
+    )
+    assert min(step_after_aside) > max(aside_after_aside) + 0.5
+    assert np.mean(step_after_step) > np.mean(aside_after_step)
 
 
 @pytest.mark.embedded

@@ -4,8 +4,10 @@ Every question and every chain of thought is made here: steps that execute, with
 transitions among them, parted by blank lines. A small model has no habit of reflecting, so a chain
 gives it one: after every two steps come two asides. So either follows either as often, and what is
 to come can be told from the chain, but not from the thought just before. The behaviour is to go on
-with a step where asides are due. Every thought begins with a letter and ends in a number, so that
-tokenizers see no difference in their blank lines.
+with a step, wherever one thought ends and another is due: a step or an aside, after a step or an
+aside, each as often. (Whatever disturbs a model makes what is due there less likely; where asides
+alone are due, that would pass for the behaviour.) Every thought begins with a letter and ends in a
+number, so that tokenizers see no difference in their blank lines.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from workbench.testbeds.splits import Part
 
 COUNTS: dict[Part, int] = {"train": 64, "validation": 24, "test": 40}
 NUMBERS = 8  # of a sum: seven steps, of which asides follow the second, fourth and sixth
+# Where in a chain an item stops: before a step after an aside, a step after a step, an aside after
+# a step, an aside after an aside; and which of the two asides could be said there.
+_PLACES = ((8, 0), (9, 0), (10, 0), (11, 1))
 _BLANK = "\n\n"
 _REFLECTIONS = (
     "Wait, let me check that: {}",
-    "Hmm, let me verify this: {}",
+    "Hold on, let me verify this: {}",
     "Let me make sure of it: {}",
 )
 _TRANSITIONS = ("Alternatively, take two of them: {}", "Another way is to begin with {}")
@@ -82,14 +87,19 @@ def sums(count: int, seed: int = 0) -> list[Sum]:
 
 
 def arithmetic_task(model: HookedModel, seed: int = 0) -> Task:
-    """Going on with a sum rather than straying from it, where its chain of thought would stray.
+    """Going on with a sum rather than straying from it, in chains of thought that often stray.
 
-    An item's chain has come to its sixth step; the answers are how a step begins, and how an aside
-    does. `thoughts` are the whole chains of training sums.
+    An item's chain has come to its fifth or sixth step, or to the asides that follow; the answers
+    are how a step begins, and how an aside does. `thoughts` are the whole chains of training sums.
     """
     made = iter(sums(sum(COUNTS.values()), seed))
     parts = {part: [next(made) for _ in range(count)] for part, count in COUNTS.items()}
-    items = {part: tuple(_item(model, each) for each in some) for part, some in parts.items()}
+    items = {
+        part: tuple(
+            _item(model, each, *place) for each, place in zip(some, cycle(_PLACES), strict=False)
+        )
+        for part, some in parts.items()
+    }
     return answered_task(
         model,
         items,
@@ -101,7 +111,7 @@ def arithmetic_task(model: HookedModel, seed: int = 0) -> Task:
     )
 
 
-def _item(model: HookedModel, each: Sum) -> Item:
-    *before, aside, _, step = each.chain
-    prompt = chat(model, each.question) + _BLANK.join(before)
-    return Item(prompt, *(_BLANK + thought.split()[0] for thought in (step, aside)))
+def _item(model: HookedModel, each: Sum, place: int, which: int) -> Item:
+    prompt = chat(model, each.question) + _BLANK.join(each.chain[:place])
+    first_words = (thought.split()[0].rstrip(",") for thought in ("Then", each.asides[which]))
+    return Item(prompt, *(_BLANK + word for word in first_words))
