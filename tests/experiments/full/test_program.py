@@ -7,7 +7,7 @@ import pytest
 
 from tests.experiments.full.conftest import SETTINGS
 from workbench.experiments.full import FullResult, program, run_full
-from workbench.experiments.full.program import NAMES, OPTIMIZERS, interval_of
+from workbench.experiments.full.program import NAMES, OPTIMIZERS
 from workbench.runs import RunFolder
 
 
@@ -122,8 +122,9 @@ def test_variance_is_told_apart():
     assert by_seed["sd by seed"] == pytest.approx(0.6 / 2**0.5)
 
 
-def test_an_interval_is_over_vectors_and_prompts():
-    found = interval_of(result({(0, 0): 2, (1, 0): 8}).seeds)
+def test_means_by_size_are_over_vectors_and_prompts():
+    varied = result({(0, 0): 2, (1, 0): 8})
+    (found,) = replace(varied, curve=varied.seeds.assign(size=2)).by_size().values()
     assert (found.mean, found.n_vectors, found.n_prompts) == (0.5, 2, 10)
 
 

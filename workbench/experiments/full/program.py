@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.evaluation import Interval, two_level
+from workbench.evaluation import Interval
 from workbench.experiments.full.predictors import predictors, rank_correlations, training_of
 from workbench.experiments.full.settings import FullSettings, FullTask
+from workbench.experiments.shares import over_vectors
 from workbench.methods import Example, OneShotJob, optimize_batch, random_vectors
 from workbench.methods.one_shot import finished
 from workbench.runs import RunFolder
@@ -98,13 +99,15 @@ class FullResult:
 
     def by_size(self) -> dict[int, Interval]:
         """The mean over vectors and prompts for each number of training items."""
-        sizes = sorted(set(self.curve["size"]))
-        return {size: interval_of(self.curve[self.curve["size"] == size]) for size in sizes}
+        groups = self.curve.groupby("size")
+        each = ((size, groups.get_group(size)) for size in sorted(set(self.curve["size"])))
+        return {size: over_vectors(some, "wanted", "prompt") for size, some in each}
 
     def by_optimizer(self) -> dict[str, Interval]:
         """The same for each optimizer."""
-        table = self.optimizers
-        return {name: interval_of(table[table["optimizer"] == name]) for name in OPTIMIZERS}
+        groups = self.optimizers.groupby("optimizer")
+        each = ((name, groups.get_group(name)) for name in OPTIMIZERS)
+        return {name: over_vectors(some, "wanted", "prompt") for name, some in each}
 
     def correlations(self) -> pd.DataFrame:
         """How each label-free figure ranks vectors; see `rank_correlations`."""
@@ -191,12 +194,6 @@ def _variance(shares: np.ndarray) -> dict[str, float]:
         "sd by seed": within**0.5,
         "share of item": between / total if total else float("nan"),
     }
-
-
-def interval_of(outcomes: pd.DataFrame) -> Interval:
-    """The mean over vectors and prompts, with a two-level interval."""
-    table = outcomes.pivot(index="vector", columns="prompt", values="wanted")
-    return two_level(table.to_numpy(float))
 
 
 def _shares(outcomes: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
