@@ -9,28 +9,40 @@ import pytest
 import torch
 
 from workbench.experiments.compare import METHODS, arithmetic_task
-from workbench.experiments.compare.arithmetic import sums
+from workbench.experiments.compare.arithmetic import ASKED, TRAINED, numbers_to_add, sums
 from workbench.experiments.compare.meter import margins
-from workbench.methods import random_vector
 from workbench.methods.reasoning_calibration import kind_of, split_thoughts
 from workbench.steering import log_prob
 
-FIRST_WORDS = {
-    "reflection": {"Wait", "Hold", "Let"},
-    "transition": {"Alternatively", "Another"},
-}
-
 
 def test_sums_add_up():
-    found = sums(20, seed=3)
-    assert len({each.numbers for each in found}) == 20
-    assert found == sums(20, seed=3) != sums(20, seed=4)
-    for each in found:
-        for thought in each.chain:
-            left, right = re.search(r"(\d+ \+ \d+) = (\d+)$", thought).groups()
-            assert sum(map(int, left.split(" + "))) == int(right)
-        assert each.steps[-1].endswith(f"= {sum(each.numbers)}")
-        assert {kind_of(aside) for aside in each.asides} == {"reflection", "transition"}
+    numbers = numbers_to_add(20, seed=3)
+    assert len(set(numbers)) == 20
+    assert numbers == numbers_to_add(20, seed=3) != numbers_to_add(20, seed=4)
+    for words in (TRAINED, ASKED):
+        found = sums(numbers, words)
+        assert [each.numbers for each in found] == numbers
+        assert {each.word for each in found} == set(words.steps)
+        for each in found:
+            for thought in each.chain:
+                left, right = re.search(r"(\d+ \+ \d+) = (\d+)$", thought).groups()
+                assert sum(map(int, left.split(" + "))) == int(right)
+            assert each.steps[-1].endswith(f"= {sum(each.numbers)}")
+            assert {kind_of(aside) for aside in each.asides} == {"reflection", "transition"}
+
+
+def test_chains_and_items_share_no_first_word():
+    trained, asked = (
+        {
+            text.split()[0]
+            for some in (words.steps, words.reflections, words.transitions)
+            for text in some
+        }
+        for words in (TRAINED, ASKED)
+    )
+    assert len(trained) == 5
+    assert len(asked) == 3
+    assert not trained & asked
 
 
 def test_what_comes_before_does_not_tell_a_thought(tiny):
@@ -52,49 +64,49 @@ def test_what_comes_before_does_not_tell_a_thought(tiny):
 
 def test_items_stop_before_steps_and_asides_after_either(tiny):
     task = arithmetic_task(tiny)
-    before = [True, False, False, True, True, False, False]  # a step? from the second thought on
-    for item in task.test:
-        kinds = [thought.kind for thought in split_thoughts(item.prompt)][1:]
-        steps = [kind == "execution" for kind in kinds]
-        assert steps == [*before, True, True, False][: len(steps)]
-        assert item.shows == "\n\nThen"
-        said = {kinds[-1]} if len(steps) == len(before) + 3 else set()
-        assert item.lacks.removeprefix("\n\n") in {
-            word for kind, words in FIRST_WORDS.items() if kind not in said for word in words
-        }
-    # Those that choose and those that measure hold each as often.
-    for part in (task.validation[:16], task.test):
-        assert list(Counter(map(place, part)).values()) == [len(part) // 4] * 4
-
-
-def place(item):
-    return len(split_thoughts(item.prompt))
+    chain = [True, False, False, True, True, False, False, True, True, False]  # a step?
+    for part in (task.train, task.validation, task.validation[:16], task.test):
+        found = Counter()
+        for item in part:
+            kinds = [thought.kind for thought in split_thoughts(item.prompt)][1:]
+            assert [kind == "execution" for kind in kinds] == chain[: len(kinds)]
+            assert item.shows == "\n\nNow"
+            found[len(kinds), kinds[1], item.lacks] += 1
+            # Where one aside was just said, the other one is the answer that strays.
+            if len(kinds) == len(chain):
+                assert kinds[-1] == ("transition" if item.lacks == "\n\nHold" else "reflection")
+        # All four places, with the asides in either order, as often as each other.
+        assert len(found) == 8
+        assert set(found.values()) == {len(part) // 8}
 
 
 @pytest.mark.embedded
 def test_a_chain_gives_the_habit_of_straying(embedded):
-    items = arithmetic_task(embedded).validation
+    items = arithmetic_task(embedded).validation[:16]
     found = defaultdict(list)
     for item, margin in zip(items, margins(embedded, items), strict=True):
-        found[place(item)].append(margin)
-    (_, step_after_aside), (_, step_after_step), (_, aside_after_step), (_, aside_after_aside) = (
-        sorted(found.items())
+        found[len(split_thoughts(item.prompt))].append(margin)
+    assert len(found) == 4
+    step_after_aside, step_after_step, aside_after_step, aside_after_aside = (
+        np.mean(found[place]) for place in sorted(found)
     )
-    assert min(step_after_aside) > max(aside_after_aside) + 0.5
-    assert np.mean(step_after_step) > np.mean(aside_after_step)
+    assert step_after_aside > aside_after_aside + 1
+    assert step_after_step > aside_after_step
 
 
 @pytest.mark.embedded
-def test_seal_acts_between_thoughts(embedded):
+def test_seal_moves_the_decision_between_thoughts_its_way(embedded):
     task = arithmetic_task(embedded)
     (made,) = METHODS["SEAL"](task, 14, 0)
-    items = task.test[:4]
-    before = torch.tensor(margins(embedded, items))
-    scale = 8.0
-    steered = made.apply(made.vector, scale)
-    assert (torch.tensor(margins(embedded, items, steered)) - before).abs().min() > 1e-3
-    control = made.apply(random_vector(made.vector, 0), scale)
-    assert (torch.tensor(margins(embedded, items, control)) - before).abs().max() > 1e-4
+    items = task.test[:8]
+    before = np.mean(margins(embedded, items))
+    scale = 40 / made.vector.norm
+    for_steps, for_asides = (
+        np.mean(margins(embedded, items, made.apply(made.vector, way * scale))) - before
+        for way in (1, -1)
+    )
+    assert for_steps > 0.1 > 0 > for_asides
     one_line = (items[0].prompt, " " + items[0].shows.strip())
+    steered = made.apply(made.vector, scale)
     plain, same = (log_prob(embedded, *one_line, acting).total for acting in ((), steered))
     torch.testing.assert_close(plain, same, atol=1e-4, rtol=0)

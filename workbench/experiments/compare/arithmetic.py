@@ -6,13 +6,15 @@ gives it one: after every two steps come two asides. So either follows either as
 to come can be told from the chain, but not from the thought just before. The behaviour is to go on
 with a step, wherever one thought ends and another is due: a step or an aside, after a step or an
 aside, each as often. (Whatever disturbs a model makes what is due there less likely; where asides
-alone are due, that would pass for the behaviour.) Every thought begins with a letter and ends in a
-number, so that tokenizers see no difference in their blank lines.
+alone are due, that would pass for the behaviour.) Items begin their thoughts with other words than
+the training chains do, so that favouring words is not enough. Every thought begins with a letter
+and ends in a number, so that tokenizers see no difference in their blank lines.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, product
@@ -24,23 +26,41 @@ from workbench.testbeds.splits import Part
 
 COUNTS: dict[Part, int] = {"train": 64, "validation": 24, "test": 40}
 NUMBERS = 8  # of a sum: seven steps, of which asides follow the second, fourth and sixth
-# Where in a chain an item stops: before a step after an aside, a step after a step, an aside after
-# a step, an aside after an aside; and which of the two asides could be said there.
-_PLACES = ((8, 0), (9, 0), (10, 0), (11, 1))
 _BLANK = "\n\n"
-_REFLECTIONS = (
-    "Wait, let me check that: {}",
-    "Hold on, let me verify this: {}",
-    "Let me make sure of it: {}",
+# After how many thoughts an item stops: before a step after an aside, a step after a step, an aside
+# after a step, an aside after an aside; and which of the two asides is the other answer there.
+_PLACES = ((8, 0), (9, 0), (10, 0), (11, 1))
+
+
+@dataclass(frozen=True)
+class Words:
+    """How thoughts begin: steps by a word, asides by words with room for an addition."""
+
+    steps: tuple[str, ...]
+    reflections: tuple[str, ...]
+    transitions: tuple[str, ...]
+
+    def ways(self) -> list[tuple[str, tuple[str, str]]]:
+        """A step's word and the two asides, in either order: every choice of them once."""
+        pairs = list(product(self.reflections, self.transitions))
+        orders = [order for one, other in pairs for order in ((one, other), (other, one))]
+        return list(product(self.steps, orders))
+
+
+TRAINED = Words(
+    ("Then", "Next"),
+    ("Wait, let me check that: {}", "Let me make sure of it: {}"),
+    ("Alternatively, take two of them: {}",),
 )
-_TRANSITIONS = ("Alternatively, take two of them: {}", "Another way is to begin with {}")
+ASKED = Words(("Now",), ("Hold on, let me verify this: {}",), ("Another way is to begin with {}",))
 
 
 @dataclass(frozen=True)
 class Sum:
-    """Numbers to add up, and the words of the two asides, a reflection and a transition."""
+    """Numbers to add up, the word of its steps and those of its asides, as they come."""
 
     numbers: tuple[int, ...]
+    word: str
     asides: tuple[str, str]
 
     @property
@@ -54,7 +74,7 @@ class Sum:
         found: list[str] = []
         total = self.numbers[0]
         for number in self.numbers[1:]:
-            word = "Then" if found else "First"
+            word = self.word if found else "First"
             found.append(f"{word} {total} + {number} = {total + number}")
             total += number
         return found
@@ -73,45 +93,48 @@ class Sum:
         return thoughts
 
 
-def sums(count: int, seed: int = 0) -> list[Sum]:
-    """Different sums of numbers of two digits; the words of asides, and their order, in turn."""
+def sums(numbers: Iterable[tuple[int, ...]], words: Words) -> list[Sum]:
+    """A sum of each, worded in all ways in turn."""
+    return [Sum(each, *way) for each, way in zip(numbers, cycle(words.ways()), strict=False)]
+
+
+def numbers_to_add(count: int, seed: int = 0) -> list[tuple[int, ...]]:
+    """Different lists of numbers of two digits."""
     draw = random.Random(seed)
-    pairs = list(product(_REFLECTIONS, _TRANSITIONS))
-    words = cycle([order for one, other in pairs for order in ((one, other), (other, one))])
-    found: dict[tuple[int, ...], Sum] = {}
+    found: dict[tuple[int, ...], None] = {}
     while len(found) < count:
-        numbers = tuple(draw.randint(11, 99) for _ in range(NUMBERS))
-        if numbers not in found:
-            found[numbers] = Sum(numbers, next(words))
-    return list(found.values())
+        found[tuple(draw.randint(11, 99) for _ in range(NUMBERS))] = None
+    return list(found)
 
 
 def arithmetic_task(model: HookedModel, seed: int = 0) -> Task:
     """Going on with a sum rather than straying from it, in chains of thought that often stray.
 
-    An item's chain has come to its fifth or sixth step, or to the asides that follow; the answers
-    are how a step begins, and how an aside does. `thoughts` are the whole chains of training sums.
+    An item stops before its fifth step, its sixth, or either of the two asides that follow; the
+    answers are how a step begins, and how an aside does. `thoughts` are whole chains of training
+    sums.
     """
-    made = iter(sums(sum(COUNTS.values()), seed))
-    parts = {part: [next(made) for _ in range(count)] for part, count in COUNTS.items()}
-    items = {
-        part: tuple(
-            _item(model, each, *place) for each, place in zip(some, cycle(_PLACES), strict=False)
-        )
-        for part, some in parts.items()
-    }
+    numbers = iter(numbers_to_add(sum(COUNTS.values()), seed))
+    given = {part: [next(numbers) for _ in range(count)] for part, count in COUNTS.items()}
+    chains = sums(given["train"], TRAINED)
     return answered_task(
         model,
-        items,
+        {part: _items(model, sums(some, ASKED)) for part, some in given.items()},
         "arithmetic",
         "going on with a sum rather than reflecting on it",
-        thoughts=tuple(
-            (chat(model, each.question), _BLANK.join(each.chain)) for each in parts["train"]
-        ),
+        thoughts=[(chat(model, each.question), _BLANK.join(each.chain)) for each in chains],
     )
 
 
-def _item(model: HookedModel, each: Sum, place: int, which: int) -> Item:
-    prompt = chat(model, each.question) + _BLANK.join(each.chain[:place])
-    first_words = (thought.split()[0].rstrip(",") for thought in ("Then", each.asides[which]))
-    return Item(prompt, *(_BLANK + word for word in first_words))
+def _items(model: HookedModel, asked: list[Sum]) -> list[Item]:
+    """Each stopped at one of the places, which change with every round of wordings."""
+    worded = len(ASKED.ways())
+    return [
+        _item(model, each, *_PLACES[i // worded % len(_PLACES)]) for i, each in enumerate(asked)
+    ]
+
+
+def _item(model: HookedModel, each: Sum, done: int, aside: int) -> Item:
+    prompt = chat(model, each.question) + _BLANK.join(each.chain[:done])
+    words = (each.word, each.asides[aside].split()[0].rstrip(","))
+    return Item(prompt, *(_BLANK + word for word in words))
