@@ -15,6 +15,7 @@ Apply = Callable[[SteeringVector, float], Steering]
 PAIRED = 64  # texts of a contrast, of each kind
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the stream's norm at the layer
 FEW = (0.1, 0.2, 0.4, 0.8, 1.6)  # the same where a few positions are steered: twice as long
+OWN = (0.5, 1.0, 1.5, 2.0, 3.0)  # times what a method itself takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,5 +48,10 @@ def sets_of(task: Task) -> tuple[list[str], list[str]]:
 
 def in_stream(task: Task, vector: SteeringVector, share: float) -> SteeringVector:
     """The vector as long as a share of the stream's mean norm at its layer."""
+    return vector.normalized(share * stream_norm(task, vector))
+
+
+def stream_norm(task: Task, vector: SteeringVector) -> float:
+    """The stream's mean norm at the vector's layer, on harmless text."""
     (norm,) = relative_norms(task.model, [vector], task.harmless["train"]).stream
-    return vector.normalized(share * norm)
+    return norm

@@ -14,12 +14,14 @@ from transformers import PreTrainedModel
 
 from workbench.experiments.compare.made import (
     FEW,
+    OWN,
     PAIRED,
     SHARES,
     Made,
     UnfitTaskError,
     in_stream,
     sets_of,
+    stream_norm,
 )
 from workbench.experiments.compare.searched import ensembles, merged_sets
 from workbench.experiments.compare.task import Item, Task, as_long
@@ -191,7 +193,7 @@ def affine(task: Task, layer: int, seed: int) -> list[Made]:
         return Affine(type(edit)(vector, edit.reference).at(strength))
 
     data = len(positive) + len(negative)
-    return [Made(edit.direction, data, apply, (0.5, 1.0, 1.5, 2.0, 3.0), in_stream=False)]
+    return [Made(edit.direction, data, apply, OWN, in_stream=False)]
 
 
 def ablation(task: Task, layer: int, seed: int) -> list[Made]:
@@ -249,13 +251,19 @@ def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
 
 
 def calibration(task: Task, layer: int, seed: int) -> list[Made]:
-    """SEAL: execution against reflection and transition, added at blank lines of the answer."""
+    """SEAL: execution against reflection and transition, added at blank lines of the answer.
+
+    As long as it is, which is what the paper adds, or about that: few positions are steered, so
+    that harmless text, which has few blank lines, does not tell how long is too long.
+    """
     if not task.thoughts:
         raise UnfitTaskError("the task has no chains of thought, with blank lines to act at")
     prompts, reasonings = zip(*task.thoughts, strict=True)
     vector = reasoning_calibration(task.model, prompts, reasonings, layer)
     positions = at_blank_lines(task.model, vector).positions
-    return [Made(vector, len(task.thoughts), partial(Add, positions=positions), FEW)]
+    own = vector.norm / stream_norm(task, vector)
+    strengths = tuple(times * own for times in OWN)
+    return [Made(vector, len(task.thoughts), partial(Add, positions=positions), strengths)]
 
 
 METHODS: dict[str, Maker] = {

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.experiments.compare.arithmetic import arithmetic_task
 from workbench.experiments.compare.feeling import feeling_task
-from workbench.experiments.compare.made import FEW, SHARES
+from workbench.experiments.compare.made import FEW, OWN, SHARES
 from workbench.experiments.compare.makers import METHODS
 from workbench.experiments.compare.page import comparison_page
 from workbench.experiments.compare.program import CompareSettings, compare
@@ -52,7 +52,7 @@ def run_compare(
         "asked": contents(loaded.texts()),
         "model": asdict(shown),
         "settings": asdict(settings),
-        "strengths": {"everywhere": SHARES, "few positions": FEW},
+        "strengths": {"everywhere": SHARES, "few positions": FEW, "own": OWN},
     }
     chosen = {each: METHODS[each] for each in methods or METHODS}
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:
