@@ -31,13 +31,3 @@ def test_means_over_vectors_are_two_level():
         {"vector": list("aabb"), "asked": [1, 2, 2, 1], "hit": [True, False, True, True]}
     )
     assert over_vectors(rows, "hit", "asked") == two_level(np.array([[1.0, 0.0], [1.0, 1.0]]))
-
-
-@pytest.mark.parametrize("hit", [False, True])
-def test_where_all_agree_the_interval_is_of_the_fewest(hit):
-    rows = pd.DataFrame(
-        [{"vector": v, "asked": i, "hit": hit} for v in "abc" for i in range(5)],
-    )
-    found, wilson = over_vectors(rows, "hit", "asked"), proportion(3 * hit, 3)
-    assert (found.mean, found.low, found.high) == (float(hit), wilson.low, wilson.high)
-    assert (found.n_vectors, found.n_prompts) == (3, 5)

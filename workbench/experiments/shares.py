@@ -6,7 +6,6 @@ Wilson's for one vector; two-level over vectors and prompts where both are sampl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pandas as pd
 
@@ -24,18 +23,9 @@ def share_each(rows: pd.DataFrame, column: str, by: str = "vector") -> list[Prop
 
 
 def over_vectors(rows: pd.DataFrame, column: str, prompt: str) -> Interval:
-    """The mean over vectors and prompts, a row each, of which `prompt` names the column.
-
-    Where all rows agree, a bootstrap has no spread: then Wilson's interval of as many rows as there
-    are vectors, or prompts if those are fewer.
-    """
+    """The mean over vectors and prompts, a row each, of which `prompt` names the column."""
     table = rows.pivot(index="vector", columns=prompt, values=column)
-    found = two_level(table.to_numpy(float))
-    if 0 < found.mean < 1:
-        return found
-    fewest = min(table.shape)
-    alike = proportion(int(found.mean) * fewest, fewest)
-    return replace(found, low=alike.low, high=alike.high)
+    return two_level(table.to_numpy(float))
 
 
 def shares(rows: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:

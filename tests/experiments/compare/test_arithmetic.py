@@ -10,6 +10,7 @@ import torch
 
 from workbench.experiments.compare import METHODS, arithmetic_task
 from workbench.experiments.compare.arithmetic import ASKED, TRAINED, numbers_to_add, sums
+from workbench.experiments.compare.made import OWN, stream_norm
 from workbench.experiments.compare.meter import margins
 from workbench.methods.reasoning_calibration import kind_of, split_thoughts
 from workbench.steering import log_prob
@@ -31,18 +32,18 @@ def test_sums_add_up():
             assert {kind_of(aside) for aside in each.asides} == {"reflection", "transition"}
 
 
-def test_chains_and_items_share_no_first_word():
-    trained, asked = (
-        {
-            text.split()[0]
-            for some in (words.steps, words.reflections, words.transitions)
-            for text in some
-        }
-        for words in (TRAINED, ASKED)
-    )
-    assert len(trained) == 5
-    assert len(asked) == 3
-    assert not trained & asked
+def test_after_blank_lines_chains_and_items_share_no_first_word(tiny):
+    task = arithmetic_task(tiny)
+    read = {first_word(each) for _, chain in task.thoughts for each in split_thoughts(chain)[1:]}
+    items = [item for part in (task.train, task.validation, task.test) for item in part]
+    asked = {first_word(each) for item in items for each in split_thoughts(item.prompt)[1:]}
+    answers = {text.strip() for item in items for text in (item.shows, item.lacks)}
+    assert read == {"Then", "Next", "Wait", "Let", "Alternatively"}
+    assert asked == answers == {"Now", "Hold", "Another"}
+
+
+def first_word(thought):
+    return thought.text.split()[0].rstrip(",")
 
 
 def test_what_comes_before_does_not_tell_a_thought(tiny):
@@ -100,12 +101,15 @@ def test_seal_moves_the_decision_between_thoughts_its_way(embedded):
     (made,) = METHODS["SEAL"](task, 14, 0)
     items = task.test[:8]
     before = np.mean(margins(embedded, items))
-    scale = 40 / made.vector.norm
+    norm = stream_norm(task, made.vector)
+    assert [share * norm / made.vector.norm for share in made.strengths] == pytest.approx(OWN)
+    scale = OWN[-1]
     for_steps, for_asides = (
         np.mean(margins(embedded, items, made.apply(made.vector, way * scale))) - before
         for way in (1, -1)
     )
-    assert for_steps > 0.1 > 0 > for_asides
+    assert for_steps > 0.1
+    assert for_asides < 0
     one_line = (items[0].prompt, " " + items[0].shows.strip())
     steered = made.apply(made.vector, scale)
     plain, same = (log_prob(embedded, *one_line, acting).total for acting in ((), steered))

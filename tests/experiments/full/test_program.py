@@ -126,6 +126,7 @@ def test_means_by_size_are_over_vectors_and_prompts():
     varied = result({(0, 0): 2, (1, 0): 8})
     (found,) = replace(varied, curve=varied.seeds.assign(size=2)).by_size().values()
     assert (found.mean, found.n_vectors, found.n_prompts) == (0.5, 2, 10)
+    assert found.low < 0.3 < 0.7 < found.high  # over two vectors, with 0.2 and 0.8
 
 
 def test_the_target_is_for_one_item(task, tmp_path):

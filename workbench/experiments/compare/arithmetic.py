@@ -5,10 +5,11 @@ transitions among them, parted by blank lines. A small model has no habit of ref
 gives it one: after every two steps come two asides. So either follows either as often, and what is
 to come can be told from the chain, but not from the thought just before. The behaviour is to go on
 with a step, wherever one thought ends and another is due: a step or an aside, after a step or an
-aside, each as often. (Whatever disturbs a model makes what is due there less likely; where asides
-alone are due, that would pass for the behaviour.) Items begin their thoughts with other words than
-the training chains do, so that favouring words is not enough. Every thought begins with a letter
-and ends in a number, so that tokenizers see no difference in their blank lines.
+aside, each as often. (Where asides alone are due, whatever disturbs the model passes for the
+behaviour: what is due becomes less likely.) After a blank line items begin their thoughts with
+other words than the training chains, so that favouring the words of those is of no use. Every
+thought begins with a letter and ends in a number, so that tokenizers see no difference in their
+blank lines.
 """
 
 from __future__ import annotations

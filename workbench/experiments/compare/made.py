@@ -14,8 +14,8 @@ from workbench.steering.interventions import Steering
 Apply = Callable[[SteeringVector, float], Steering]
 PAIRED = 64  # texts of a contrast, of each kind
 SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)  # of the stream's norm at the layer
-FEW = (0.1, 0.2, 0.4, 0.8, 1.6)  # the same where a few positions are steered: twice as long
-OWN = (0.5, 1.0, 1.5, 2.0, 3.0)  # times what a method itself takes
+FEW = (0.1, 0.2, 0.4, 0.8, 1.6)  # ActAdd's, which steers a few positions: twice as long
+OWN = (0.5, 1.0, 1.5, 2.0, 3.0)  # ACE's and SEAL's: 1 is what their papers take
 
 
 @dataclass(frozen=True, eq=False)

@@ -253,8 +253,8 @@ def trained_to_be_steered(task: Task, layer: int, seed: int) -> list[Made]:
 def calibration(task: Task, layer: int, seed: int) -> list[Made]:
     """SEAL: execution against reflection and transition, added at blank lines of the answer.
 
-    As long as it is, which is what the paper adds, or about that: few positions are steered, so
-    that harmless text, which has few blank lines, does not tell how long is too long.
+    From half to three times as long as it is; the paper adds it once. Harmless text has few blank
+    lines, so that its cost hardly tells how long is too long.
     """
     if not task.thoughts:
         raise UnfitTaskError("the task has no chains of thought, with blank lines to act at")
@@ -262,8 +262,15 @@ def calibration(task: Task, layer: int, seed: int) -> list[Made]:
     vector = reasoning_calibration(task.model, prompts, reasonings, layer)
     positions = at_blank_lines(task.model, vector).positions
     own = vector.norm / stream_norm(task, vector)
-    strengths = tuple(times * own for times in OWN)
-    return [Made(vector, len(task.thoughts), partial(Add, positions=positions), strengths)]
+    return [
+        Made(
+            vector,
+            len(task.thoughts),
+            partial(Add, positions=positions),
+            tuple(times * own for times in OWN),
+            note=f"its own length is {own:.2g} of the stream's",
+        )
+    ]
 
 
 METHODS: dict[str, Maker] = {

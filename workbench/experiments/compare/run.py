@@ -52,7 +52,7 @@ def run_compare(
         "asked": contents(loaded.texts()),
         "model": asdict(shown),
         "settings": asdict(settings),
-        "strengths": {"everywhere": SHARES, "few positions": FEW, "own": OWN},
+        "strengths": {"most methods": SHARES, "ActAdd": FEW, "ACE, SEAL": OWN},
     }
     chosen = {each: METHODS[each] for each in methods or METHODS}
     with RunFolder(Path(out or Path("out") / "compare" / name), record) as folder:

@@ -99,15 +99,13 @@ class FullResult:
 
     def by_size(self) -> dict[int, Interval]:
         """The mean over vectors and prompts for each number of training items."""
-        groups = self.curve.groupby("size")
-        each = ((size, groups.get_group(size)) for size in sorted(set(self.curve["size"])))
-        return {size: over_vectors(some, "wanted", "prompt") for size, some in each}
+        sizes = sorted(set(self.curve["size"]))
+        return {size: _mean(self.curve[self.curve["size"] == size]) for size in sizes}
 
     def by_optimizer(self) -> dict[str, Interval]:
         """The same for each optimizer."""
-        groups = self.optimizers.groupby("optimizer")
-        each = ((name, groups.get_group(name)) for name in OPTIMIZERS)
-        return {name: over_vectors(some, "wanted", "prompt") for name, some in each}
+        table = self.optimizers
+        return {name: _mean(table[table["optimizer"] == name]) for name in OPTIMIZERS}
 
     def correlations(self) -> pd.DataFrame:
         """How each label-free figure ranks vectors; see `rank_correlations`."""
@@ -194,6 +192,10 @@ def _variance(shares: np.ndarray) -> dict[str, float]:
         "sd by seed": within**0.5,
         "share of item": between / total if total else float("nan"),
     }
+
+
+def _mean(outcomes: pd.DataFrame) -> Interval:
+    return over_vectors(outcomes, "wanted", "prompt")
 
 
 def _shares(outcomes: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
